@@ -1,0 +1,5 @@
+//! Floor 0: values and the moves between them. Nothing here waits, reads a clock, draws a random number or talks to
+//! anyone; `tests/story/house.rs` holds it to that.
+
+pub mod command;
+pub mod ids;

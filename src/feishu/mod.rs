@@ -1,0 +1,1 @@
+//! Floor 2: Feishu, spoken to in one place.

@@ -1,0 +1,4 @@
+//! feishu-broadcast: tells the right colleagues something, safely.
+
+pub mod domain;
+pub mod feishu;
