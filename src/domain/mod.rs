@@ -2,4 +2,5 @@
 //! anyone; `tests/story/house.rs` holds it to that.
 
 pub mod command;
+pub mod content;
 pub mod ids;
