@@ -4,3 +4,4 @@
 pub mod command;
 pub mod content;
 pub mod ids;
+pub mod policy;

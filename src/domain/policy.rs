@@ -1,0 +1,364 @@
+//! Who may do what: the one place that decides, for commands and for presses on cards alike.
+//!
+//! It fails closed. A deed is allowed because a line below allows it; whatever nobody thought of is denied. A person
+//! is an `open_id`, never a name. Rights that hang on a broadcast (its author's) are checked where the broadcast is
+//! known, by [`Deed::Press`]: a `/cancel K7M2QX` is asked about twice, first as the command, then as a press on K7M2QX.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::domain::command::CommandName;
+use crate::domain::ids::OpenId;
+
+/// What a person is to this bot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Roles {
+    pub admin: bool,
+    pub approver: bool,
+}
+
+impl Roles {
+    /// Whether the bot serves this person at all.
+    pub fn is_stranger(self) -> bool {
+        self == Roles::default()
+    }
+
+    /// Whether this person may give that command.
+    ///
+    /// # Errors
+    /// Strangers are never served; approvers who are no admins only look.
+    pub fn may_use(self, command: CommandName) -> Result<(), Denied> {
+        match command {
+            _ if self.admin => Ok(()),
+            _ if !self.approver => Err(Denied::Stranger),
+            CommandName::Status | CommandName::List | CommandName::WhoAmI | CommandName::Help => Ok(()),
+            CommandName::Broadcast
+            | CommandName::Cancel
+            | CommandName::Recall
+            | CommandName::Departments
+            | CommandName::Login
+            | CommandName::Logout => Err(Denied::AdminsOnly),
+        }
+    }
+}
+
+/// What a button does. The names are what cards carry in `action`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    Pick,
+    Approve,
+    Reject,
+    Confirm,
+    Cancel,
+    Recall,
+    Resend,
+    Settle,
+    Refresh,
+}
+
+impl Action {
+    /// All actions there are.
+    pub const ALL: [Action; 9] = [
+        Action::Pick,
+        Action::Approve,
+        Action::Reject,
+        Action::Confirm,
+        Action::Cancel,
+        Action::Recall,
+        Action::Resend,
+        Action::Settle,
+        Action::Refresh,
+    ];
+
+    /// Reads the `action` of a card's value, exactly as this program writes it.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == text)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Pick => "pick",
+            Action::Approve => "approve",
+            Action::Reject => "reject",
+            Action::Confirm => "confirm",
+            Action::Cancel => "cancel",
+            Action::Recall => "recall",
+            Action::Resend => "resend",
+            Action::Settle => "settle",
+            Action::Refresh => "refresh",
+        }
+    }
+}
+
+/// Something a person wants to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed<'a> {
+    Command(CommandName),
+    /// A press on a card, or a command that names a broadcast: `author` is who asked for that broadcast.
+    Press {
+        action: Action,
+        author: &'a OpenId,
+    },
+}
+
+/// Why a person may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// Neither admin nor approver: not served at all.
+    Stranger,
+    AdminsOnly,
+    ApproversOnly,
+    AuthorOnly,
+    AuthorAndApproversOnly,
+    /// Approvals never count the author's own.
+    OwnBroadcast,
+    /// The author asked as an admin and is none any more.
+    NoLongerAdmin,
+}
+
+/// A set of rules that could never work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    #[error("there are no admins, so nobody could use the bot")]
+    NoAdmins,
+    #[error("{required} approvals are required, but there are only {possible} possible approvers")]
+    TooManyApprovals { required: u32, possible: usize },
+}
+
+/// The rules of this deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    admins: BTreeSet<OpenId>,
+    approvers: BTreeSet<OpenId>,
+    approvals_required: u32,
+    approval_ttl: Duration,
+}
+
+impl Policy {
+    /// Puts the rules together. Without `approvals_required` it is 1 if there are approvers, else 0.
+    ///
+    /// # Errors
+    /// If there is no admin, or more approvals are required than there are approvers.
+    pub fn new(
+        admins: BTreeSet<OpenId>,
+        approvers: BTreeSet<OpenId>,
+        approvals_required: Option<u32>,
+        approval_ttl: Duration,
+    ) -> Result<Self, PolicyError> {
+        if admins.is_empty() {
+            return Err(PolicyError::NoAdmins);
+        }
+        let required = approvals_required.unwrap_or(u32::from(!approvers.is_empty()));
+        let possible = approvers.len();
+        if usize::try_from(required).is_ok_and(|required| required <= possible) {
+            Ok(Self { admins, approvers, approvals_required: required, approval_ttl })
+        } else {
+            Err(PolicyError::TooManyApprovals { required, possible })
+        }
+    }
+
+    /// Distinct approvers needed, never counting the author. 0: the author decides on the card.
+    pub fn approvals_required(&self) -> u32 {
+        self.approvals_required
+    }
+
+    /// How long a broadcast may wait for its approvals.
+    pub fn approval_ttl(&self) -> Duration {
+        self.approval_ttl
+    }
+
+    pub fn admins(&self) -> &BTreeSet<OpenId> {
+        &self.admins
+    }
+
+    /// Those who may approve a broadcast of `author`: all approvers but the author. There may be fewer of them than
+    /// [`Policy::approvals_required`], and then such a broadcast can never be sent: better said at once.
+    pub fn approvers_for<'a>(&'a self, author: &'a OpenId) -> impl Iterator<Item = &'a OpenId> + 'a {
+        self.approvers.iter().filter(move |approver| *approver != author)
+    }
+
+    pub fn roles(&self, person: &OpenId) -> Roles {
+        Roles { admin: self.admins.contains(person), approver: self.approvers.contains(person) }
+    }
+
+    /// Whether `person` may do that.
+    ///
+    /// # Errors
+    /// Says why not.
+    pub fn may(&self, person: &OpenId, deed: &Deed<'_>) -> Result<(), Denied> {
+        let roles = self.roles(person);
+        match *deed {
+            Deed::Command(command) => roles.may_use(command),
+            Deed::Press { action, author } => self.may_press(roles, action, person == author),
+        }
+    }
+
+    fn may_press(&self, roles: Roles, action: Action, is_author: bool) -> Result<(), Denied> {
+        // Taking back is the author's for good: who loses the right to send must still be able to stop.
+        if is_author && matches!(action, Action::Cancel | Action::Recall) {
+            return Ok(());
+        }
+        if roles.is_stranger() {
+            return Err(if is_author { Denied::NoLongerAdmin } else { Denied::Stranger });
+        }
+        match action {
+            Action::Approve | Action::Reject if self.approvals_required > 0 => match (roles.approver, is_author) {
+                (true, false) => Ok(()),
+                (true, true) => Err(Denied::OwnBroadcast),
+                (false, _) => Err(Denied::ApproversOnly),
+            },
+            Action::Approve | Action::Reject => author_and_admin(roles, is_author),
+            Action::Pick | Action::Confirm | Action::Resend | Action::Settle => author_and_admin(roles, is_author),
+            Action::Cancel => Err(Denied::AuthorOnly),
+            Action::Recall => roles.approver.then_some(()).ok_or(Denied::AuthorAndApproversOnly),
+            Action::Refresh => roles.admin.then_some(()).ok_or(Denied::AdminsOnly),
+        }
+    }
+}
+
+fn author_and_admin(roles: Roles, is_author: bool) -> Result<(), Denied> {
+    match (is_author, roles.admin) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Denied::NoLongerAdmin),
+        (false, _) => Err(Denied::AuthorOnly),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Action::*;
+    use Denied::*;
+
+    fn id(text: &str) -> OpenId {
+        OpenId::new(text).expect("a plain id")
+    }
+
+    fn ids(list: &[&str]) -> BTreeSet<OpenId> {
+        list.iter().map(|text| id(text)).collect()
+    }
+
+    /// `both` is admin and approver.
+    fn policy(approvals: u32) -> Policy {
+        let ttl = Duration::from_secs(60);
+        Policy::new(ids(&["admin", "both"]), ids(&["approver", "both"]), Some(approvals), ttl).expect("two approvers")
+    }
+
+    /// What `nobody`, `admin`, `approver` and `both` get, first as the author, then on a broadcast of somebody else.
+    fn check(approvals: u32, action: Action, as_author: [Result<(), Denied>; 4], else_: [Result<(), Denied>; 4]) {
+        let somebody = id("somebody");
+        for (i, person) in ["nobody", "admin", "approver", "both"].map(id).iter().enumerate() {
+            let policy = policy(approvals);
+            let own = Deed::Press { action, author: person };
+            assert_eq!(policy.may(person, &own), as_author[i], "{approvals} {person} {action:?} own");
+            let other = Deed::Press { action, author: &somebody };
+            assert_eq!(policy.may(person, &other), else_[i], "{approvals} {person} {action:?} other");
+        }
+    }
+
+    const OWN_AS_ADMIN: [Result<(), Denied>; 4] = [Err(NoLongerAdmin), Ok(()), Err(NoLongerAdmin), Ok(())];
+    const NOT_THE_AUTHOR: [Result<(), Denied>; 4] = [Err(Stranger), Err(AuthorOnly), Err(AuthorOnly), Err(AuthorOnly)];
+
+    #[test]
+    fn approvers_decide_and_never_the_author() {
+        for action in [Approve, Reject] {
+            for approvals in [1, 2] {
+                check(
+                    approvals,
+                    action,
+                    [Err(NoLongerAdmin), Err(ApproversOnly), Err(OwnBroadcast), Err(OwnBroadcast)],
+                    [Err(Stranger), Err(ApproversOnly), Ok(()), Ok(())],
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn without_approvals_the_author_decides_alone() {
+        for action in [Approve, Reject] {
+            check(0, action, OWN_AS_ADMIN, NOT_THE_AUTHOR);
+        }
+    }
+
+    #[test]
+    fn choices_that_lead_to_sending_are_the_authors_while_admin() {
+        for action in [Pick, Confirm, Resend, Settle] {
+            for approvals in [0, 1, 2] {
+                check(approvals, action, OWN_AS_ADMIN, NOT_THE_AUTHOR);
+            }
+        }
+    }
+
+    #[test]
+    fn cancelling_is_the_authors_always_and_nobody_elses() {
+        for approvals in [0, 1, 2] {
+            check(approvals, Cancel, [Ok(()); 4], NOT_THE_AUTHOR);
+        }
+    }
+
+    #[test]
+    fn recalling_is_the_authors_and_the_approvers() {
+        let no = Err(AuthorAndApproversOnly);
+        for approvals in [0, 1, 2] {
+            check(approvals, Recall, [Ok(()); 4], [Err(Stranger), no, Ok(()), Ok(())]);
+        }
+    }
+
+    #[test]
+    fn refreshing_is_any_admins() {
+        for approvals in [0, 1, 2] {
+            check(
+                approvals,
+                Refresh,
+                [Err(NoLongerAdmin), Ok(()), Err(AdminsOnly), Ok(())],
+                [Err(Stranger), Ok(()), Err(AdminsOnly), Ok(())],
+            );
+        }
+    }
+
+    #[test]
+    fn commands_are_the_admins_and_looking_is_the_approvers() {
+        use CommandName as C;
+        let policy = policy(1);
+        for command in C::ALL {
+            let looks = [C::Status, C::List, C::WhoAmI, C::Help].contains(&command);
+            let deed = Deed::Command(command);
+            assert_eq!(policy.may(&id("nobody"), &deed), Err(Stranger), "{command:?}");
+            assert_eq!(policy.may(&id("admin"), &deed), Ok(()), "{command:?}");
+            assert_eq!(policy.may(&id("both"), &deed), Ok(()), "{command:?}");
+            assert_eq!(policy.may(&id("approver"), &deed).is_ok(), looks, "{command:?}");
+        }
+    }
+
+    #[test]
+    fn actions_are_read_exactly() {
+        for action in Action::ALL {
+            assert_eq!(Action::parse(action.as_str()), Some(action));
+        }
+        for text in ["", "Approve", "approve ", "delete"] {
+            assert_eq!(Action::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_approval_is_asked_for_when_there_are_approvers() {
+        let made = |approvers: &[&str]| Policy::new(ids(&["a"]), ids(approvers), None, Duration::ZERO);
+        assert_eq!(made(&["b"]).expect("fine").approvals_required(), 1);
+        assert_eq!(made(&[]).expect("fine").approvals_required(), 0);
+    }
+
+    #[test]
+    fn rules_that_cannot_work_are_refused() {
+        let made = |admins: &[&str], n| Policy::new(ids(admins), ids(&["b", "c"]), Some(n), Duration::ZERO).err();
+        assert_eq!(made(&["a"], 2), None);
+        assert_eq!(made(&["a"], 3), Some(PolicyError::TooManyApprovals { required: 3, possible: 2 }));
+        assert_eq!(made(&[], 1), Some(PolicyError::NoAdmins));
+    }
+
+    #[test]
+    fn the_author_is_not_among_the_own_approvers() {
+        let policy = policy(1);
+        assert_eq!(policy.approvers_for(&id("both")).collect::<Vec<_>>(), [&id("approver")]);
+        assert_eq!(policy.approvers_for(&id("admin")).count(), 2);
+    }
+}
