@@ -307,6 +307,16 @@ def raw(method, uri, body=None, queries=(), tokens=(lark.AccessTokenType.TENANT,
     return answer.raw.status_code, json.loads(answer.raw.content)
 
 
+def patiently(call):
+    """Repeats a call that came too fast for the platform: five messages a second to one person."""
+    for _ in range(20):
+        response = call()
+        if response.code not in (230020, 99991400):
+            break
+        time.sleep(0.5)
+    return response
+
+
 def good(response):
     """The data of a typed answer, or a failure that quotes what came instead."""
     assert response.success(), f"HTTP {response.raw.status_code}: {response.raw.content.decode('utf-8', 'replace')}"
@@ -322,7 +332,7 @@ def send(kind, content, to=None, uuid=None, id_type="open_id"):
     )
     body = (body.uuid(uuid) if uuid else body).build()
     request = CreateMessageRequest.builder().receive_id_type(id_type).request_body(body).build()
-    return good(client().im.v1.message.create(request))
+    return good(patiently(lambda: client().im.v1.message.create(request)))
 
 
 def card(text):
@@ -405,7 +415,7 @@ class Messages(unittest.TestCase):
         first = send("text", {"text": "问"})
         body = ReplyMessageRequestBody.builder().msg_type("text").content(json.dumps({"text": "答"})).build()
         request = ReplyMessageRequest.builder().message_id(first.message_id).request_body(body).build()
-        reply = good(client().im.v1.message.reply(request))
+        reply = good(patiently(lambda: client().im.v1.message.reply(request)))
         self.check(reply, "text")
         self.assertEqual((reply.parent_id, reply.root_id), (first.message_id, first.message_id))
         self.assertEqual(reply.chat_id, first.chat_id)
@@ -413,7 +423,7 @@ class Messages(unittest.TestCase):
     def patch(self, message_id, content):
         body = PatchMessageRequestBody.builder().content(json.dumps(content, ensure_ascii=False)).build()
         request = PatchMessageRequest.builder().message_id(message_id).request_body(body).build()
-        return client().im.v1.message.patch(request)
+        return patiently(lambda: client().im.v1.message.patch(request))
 
     def test_a_card_and_its_update(self):
         sent = send("interactive", card("第一版"))
@@ -431,7 +441,7 @@ class Messages(unittest.TestCase):
     def test_a_card_that_does_not_parse_is_refused(self):
         body = CreateMessageRequestBody.builder().receive_id(here.admins[0]).msg_type("interactive").content("{").build()
         request = CreateMessageRequest.builder().receive_id_type("open_id").request_body(body).build()
-        refused = client().im.v1.message.create(request)
+        refused = patiently(lambda: client().im.v1.message.create(request))
         self.assertEqual(refused.raw.status_code, 400)
         self.assertIn(refused.code, (230099, 230001))
 
@@ -446,7 +456,7 @@ class Messages(unittest.TestCase):
         body = CreateMessageRequestBody.builder().receive_id("ou_" + "0" * 32).msg_type("text")
         body = body.content(json.dumps({"text": "hi"})).build()
         request = CreateMessageRequest.builder().receive_id_type("open_id").request_body(body).build()
-        refused = client().im.v1.message.create(request)
+        refused = patiently(lambda: client().im.v1.message.create(request))
         self.assertEqual(refused.raw.status_code, 400)
         self.assertIn(refused.code, (230001, 230013, 230034, 99992351, 99992361))
 
