@@ -6,7 +6,8 @@ What the playground promises to programs, besides its page for people:
     `playground: http://…`           one line on standard output, once everything answers
     GET  /play/connection            addresses and credentials of the simulated company, below
     GET  /play/world                 people[] and departments[] of that company
-    GET  /play/state                 what has happened so far, deliveries.by_person among it
+    GET  /play/state                 what has happened so far, deliveries.by_person among it:
+                                     name -> batch id -> copies, or name -> copies
     POST /play/seal                  {event_type, event} -> {headers, body}: a push, sealed and not sent
     POST /play/consent               {open_id, url} -> {location}: this person opens the authorize page at
                                      `url` and agrees; `location` is where the browser is sent next, with the code

@@ -122,9 +122,11 @@ def audience(world, name):
 
 
 def received(here):
-    """How many broadcast messages each person (open_id) has, those with none left out."""
+    """How many copies of broadcasts each person (open_id) has, those with none left out."""
+    ids = {person["name"]: person["open_id"] for person in here.world()["people"]}
+    # The state tells them by the person's name and, within, by batch.
     by_person = here.state()["deliveries"]["by_person"]
-    counts = {who: len(what) if isinstance(what, list) else what for who, what in by_person.items()}
+    counts = {ids.get(who, who): sum(b.values()) if isinstance(b, dict) else b for who, b in by_person.items()}
     return {who: count for who, count in counts.items() if count}
 
 
