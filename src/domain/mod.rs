@@ -1,7 +1,13 @@
 //! Floor 0: values and the moves between them. Nothing here waits, reads a clock, draws a random number or talks to
 //! anyone; `tests/story/house.rs` holds it to that.
 
+pub mod audience;
+pub mod batch;
+pub mod broadcast;
 pub mod command;
 pub mod content;
 pub mod ids;
+pub mod language;
+pub mod plan;
 pub mod policy;
+pub mod report;

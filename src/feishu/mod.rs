@@ -1,1 +1,27 @@
 //! Floor 2: Feishu, spoken to in one place.
+//!
+//! Two directions. Inwards, pure bytes to values: [`envelope`] lets a push in (with [`crypto`] at its side) and
+//! [`event`] says what it means. Outwards, [`client`] makes the calls ([`messages`], [`batch`], [`contacts`],
+//! [`oauth`]), [`token`] keeps the app's access token, [`error`] and [`codes`] decide what a failure allows the
+//! machine to do, and [`crate::view::advice`] says what a person should click.
+//!
+//! Nothing here reads a clock, touches the store or decides about a broadcast; `now` is always passed in. Facts about
+//! the wire come from the server documentation of the Feishu Open Platform.
+
+pub mod batch;
+pub mod client;
+pub mod codes;
+pub mod contacts;
+pub mod crypto;
+pub mod envelope;
+pub mod error;
+pub mod event;
+pub mod messages;
+pub mod oauth;
+pub mod token;
+
+mod answer;
+mod wire;
+
+pub use client::{Feishu, Settings};
+pub use error::{CallError, Class, SendError, Verdict};

@@ -1,17 +1,19 @@
 //! Floor 1: everything the bot says. Pure: values in, sentences and cards out, always in both languages.
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+pub mod advice;
+pub mod answers;
+pub mod cards;
 pub mod help;
+pub mod page;
+pub mod result;
+pub mod text;
+pub mod toast;
 
-/// A language the bot speaks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Language {
-    #[default]
-    Zh,
-    En,
-}
+use crate::domain::ids::Timestamp;
+pub use crate::domain::language::Language;
 
 /// The same thing said in both languages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +27,46 @@ impl Text {
         Self { zh: zh.into(), en: en.into() }
     }
 
+    /// What is the same in every language: names, ids, what people wrote.
+    pub fn same(text: String) -> Self {
+        Self { en: text.clone(), zh: text }
+    }
+
+    /// Several texts, one below the other.
+    pub fn lines(lines: &[Text]) -> Self {
+        let join = |pick: fn(&Text) -> &str| lines.iter().map(pick).collect::<Vec<_>>().join("\n");
+        Self { zh: join(|line| &line.zh), en: join(|line| &line.en) }
+    }
+
     pub fn in_(&self, language: Language) -> &str {
         match language {
             Language::Zh => &self.zh,
             Language::En => &self.en,
         }
+    }
+
+    /// Both, for somebody whose language is not known.
+    pub fn both(&self) -> String {
+        format!("{}\n{}", self.zh, self.en)
+    }
+}
+
+/// A moment as people read it, in the deployment's time zone: `2026-12-01 09:05`.
+pub fn moment(moment: Timestamp, zone: &TimeZone) -> String {
+    match jiff::Timestamp::from_millisecond(moment.0) {
+        Ok(timestamp) => timestamp.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
+        // Beyond the calendar: nothing a person has to read.
+        Err(_) => "—".to_owned(),
+    }
+}
+
+/// What a Feishu error code means and what to click.
+pub fn advice(code: i64) -> Text {
+    match advice::advice(code) {
+        Some(advice) => Text::new(advice.zh, advice.en),
+        None => Text::new(
+            format!("飞书返回了没有说明的错误码 {code}，请把日志号交给飞书技术支持"),
+            format!("Feishu answered with the undocumented code {code}; give the log id to Feishu's support"),
+        ),
     }
 }

@@ -1,0 +1,182 @@
+//! The desks of the small commands: look, cancel, log in and out.
+
+use serde_json::Value;
+
+use super::directory::{self, ResolveError};
+use super::inbox::Request;
+use super::letters::{answer, uuid};
+use super::{Trouble, authorize, press};
+use crate::domain::broadcast::State;
+use crate::domain::command::ListFilter;
+use crate::domain::ids::BroadcastId;
+use crate::domain::policy::{Action, Deed, Roles};
+use crate::domain::report::Report;
+use crate::feishu::contacts::Department;
+use crate::store::letters::{Letter, Receiver};
+use crate::view::{Text, answers, cards, help, result, text};
+
+/// Departments that `/departments` lists.
+const DEPARTMENTS_SHOWN_MAX: usize = 20;
+
+/// `/status [ID]`: one broadcast in full; without an id the newest one of this person, or of all.
+pub async fn status(request: &Request<'_>, id: Option<BroadcastId>) -> Result<(), Trouble> {
+    let app = request.app;
+    let found = match &id {
+        Some(id) => app.store.broadcast(id).await?,
+        None => {
+            let own = app.store.recent(Some(request.person()), None).await?.into_iter().next();
+            match own {
+                Some(own) => Some(own),
+                None => app.store.recent(None, None).await?.into_iter().next(),
+            }
+        }
+    };
+    let Some(broadcast) = found else {
+        return request.finish_with(&answers::no_such_broadcast(id.as_ref())).await;
+    };
+    let report = Report::of(&app.store.batches(&broadcast.id).await?);
+    let mut tx = app.store.begin().await?;
+    if !report.message_ids.is_empty() {
+        tx.poll_now(&broadcast.id, app.now()).await?;
+    }
+    let said = result::status(&broadcast, &report, &app.zone);
+    tx.post(&answer(request, "answer", &said), app.now()).await?;
+    tx.finish_event(request.claim).await?;
+    tx.commit().await?;
+    app.wake_all();
+    Ok(())
+}
+
+/// `/list`: recent broadcasts, a line each.
+pub async fn list(request: &Request<'_>, filter: ListFilter) -> Result<(), Trouble> {
+    let app = request.app;
+    let state = match filter {
+        ListFilter::Pending => Some(State::Pending),
+        ListFilter::Scheduled => Some(State::Scheduled),
+        ListFilter::Recent | ListFilter::All => None,
+    };
+    let broadcasts = app.store.recent(None, state).await?;
+    if broadcasts.is_empty() {
+        return request.finish_with(&answers::empty_list()).await;
+    }
+    let lines: Vec<Text> = broadcasts.iter().map(|broadcast| answers::list_line(broadcast, &app.zone)).collect();
+    request.finish_with(&Text::lines(&lines)).await
+}
+
+/// `/cancel ID`: stops what has not been sent yet.
+pub async fn cancel(request: &Request<'_>, id: &BroadcastId) -> Result<(), Trouble> {
+    let app = request.app;
+    let mut tx = app.store.begin().await?;
+    let Some(broadcast) = tx.broadcast(id).await? else {
+        drop(tx);
+        return request.finish_with(&answers::no_such_broadcast(Some(id))).await;
+    };
+    let deed = Deed::Press { action: Action::Cancel, author: &broadcast.author };
+    let said = match app.policy.may(request.person(), &deed) {
+        Err(denied) => help::denied(&denied),
+        Ok(()) => {
+            let report = Report::of(&tx.batches(id).await?);
+            match broadcast.clone().cancel(request.person(), &report, app.now()) {
+                Err(stale) => text::stale(&stale),
+                Ok(cancelled) => {
+                    press::write_cancelled(app, &mut tx, &broadcast, cancelled, app.now()).await?;
+                    answers::cancelled(id, report.accepted > 0)
+                }
+            }
+        }
+    };
+    tx.post(&answer(request, "answer", &said), app.now()).await?;
+    tx.finish_event(request.claim).await?;
+    tx.commit().await?;
+    app.wake_all();
+    Ok(())
+}
+
+/// `/departments KEYWORD`: only searches.
+pub async fn departments(request: &Request<'_>, keyword: &str) -> Result<(), Trouble> {
+    let found = match directory::search(request.app, request.person(), keyword).await {
+        Ok(found) => found,
+        Err(error) => return unresolved(request, error).await,
+    };
+    let total = found.departments.len();
+    let first: Vec<&Department> = found.departments.iter().take(DEPARTMENTS_SHOWN_MAX).collect();
+    let places = match directory::places(request.app, &first).await {
+        Ok(places) => places,
+        Err(error) => return unresolved(request, error).await,
+    };
+    request.finish_with(&answers::departments(keyword, &places, total, found.more)).await
+}
+
+/// `/login`: the card that leads to the authorization page.
+pub async fn login(request: &Request<'_>) -> Result<(), Trouble> {
+    match login_card(request, false) {
+        Ok(letter) => {
+            let mut tx = request.app.store.begin().await?;
+            tx.post(&letter, request.app.now()).await?;
+            tx.finish_event(request.claim).await?;
+            tx.commit().await?;
+            request.app.wake_all();
+            Ok(())
+        }
+        Err(said) => request.finish_with(&said).await,
+    }
+}
+
+/// `/logout`: forgets the authorization.
+pub async fn logout(request: &Request<'_>) -> Result<(), Trouble> {
+    let app = request.app;
+    let mut tx = app.store.begin().await?;
+    let had = tx.forget_authorization(request.person()).await?;
+    tx.post(&answer(request, "answer", &answers::logged_out(had)), app.now()).await?;
+    tx.finish_event(request.claim).await?;
+    tx.commit().await?;
+    app.wake_all();
+    Ok(())
+}
+
+/// `/whoami`: open_id, roles, authorization.
+pub async fn whoami(request: &Request<'_>, roles: Roles) -> Result<(), Trouble> {
+    let app = request.app;
+    let kept = app.store.authorization(request.person()).await?;
+    // What lapses is the refresh token: until then the bot renews the access token by itself.
+    let until = kept.map(|kept| kept.refresh_until.unwrap_or(kept.access_until)).filter(|until| app.now() < *until);
+    request.finish_with(&answers::whoami(request.person(), roles, until, &app.zone)).await
+}
+
+/// Lets a command wait for its author's authorization, or says why it cannot go on.
+pub async fn unresolved(request: &Request<'_>, error: ResolveError) -> Result<(), Trouble> {
+    let app = request.app;
+    match error {
+        ResolveError::NoToken(authorize::NoToken::NeedsLogin) | ResolveError::NeedsScopes(_) => {
+            match login_card(request, true) {
+                Ok(letter) => {
+                    let mut tx = app.store.begin().await?;
+                    tx.post(&letter, app.now()).await?;
+                    tx.park_event(request.claim, app.now().after(authorize::LOGIN_WAIT)).await?;
+                    tx.commit().await?;
+                    app.wake_all();
+                    Ok(())
+                }
+                Err(said) => request.finish_with(&said).await,
+            }
+        }
+        ResolveError::NoToken(authorize::NoToken::Oauth(error)) => {
+            request.finish_with(&authorize::explain(&error)).await
+        }
+        ResolveError::NoToken(authorize::NoToken::Trouble(trouble)) | ResolveError::Trouble(trouble) => Err(trouble),
+    }
+}
+
+/// The login card, or what to say where it cannot work.
+fn login_card(request: &Request<'_>, continues: bool) -> Result<Letter, Text> {
+    let url = authorize::login_url(request.app, request.person()).ok_or_else(answers::no_public_url)?;
+    let card: Value = cards::login(url.as_str(), continues);
+    Ok(Letter {
+        uuid: uuid(&["login", request.message.message_id.as_str(), &request.claim.attempts.to_string()]),
+        // The link is for this person alone, so it goes to them alone, also when they asked in a group.
+        receiver: Receiver::Person(request.person().clone()),
+        reply_to: None,
+        msg_type: "interactive",
+        content: card.to_string(),
+    })
+}

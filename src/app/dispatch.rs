@@ -1,0 +1,166 @@
+//! Sends one batch: claim it, call, write what came of it.
+//!
+//! `sending` is in the ledger before the first byte leaves and the outcome after the answer. Only what is certainly
+//! unsent is ever planned again; what nobody can know stays in doubt until a person decides.
+
+use std::time::Duration;
+
+use super::press::{cancel_planned, tell_author};
+use super::{App, Step};
+use crate::domain::batch::{Batch, BatchState, DoubtCause, Verdict, WaitCause};
+use crate::domain::broadcast::{Broadcast, State};
+use crate::domain::ids::Timestamp;
+use crate::domain::plan;
+use crate::domain::report::Report;
+use crate::feishu::error::{self, SendError};
+use crate::store::batches::BatchClaim;
+use crate::store::{StoreError, Tx};
+
+/// How long a sender answers for its batch: the call's own limit of 30 s, a fresh token before it, and room.
+const SEND_LEASE: Duration = Duration::from_secs(90);
+
+/// The first question about delivery. Source: contract "following up", polling begins after 2 s.
+const FIRST_POLL: Duration = Duration::from_secs(2);
+
+/// Tries to write an outcome when the store does not answer. After that the batch will be found in doubt.
+const WRITES_MAX: u32 = 8;
+
+/// Sends at most one batch. Safe to call from any replica at any time.
+pub async fn step(app: &App) -> Result<Step, StoreError> {
+    let now = app.now();
+    let mut tx = app.store.begin().await?;
+    let Some(claim) = tx.claim_batch(now, now.after(SEND_LEASE)).await? else { return Ok(Step::Idle) };
+    let Some(broadcast) = tx.broadcast(&claim.batch.broadcast).await? else {
+        return Err(StoreError::Unreadable("a batch without its broadcast".into()));
+    };
+    let batches = tx.batches(&broadcast.id).await?;
+    if broadcast.state == State::Approved && !is_what_was_approved(&broadcast, &batches) {
+        return refuse_tampered(app, broadcast).await;
+    }
+    let started = broadcast.clone().follow(&Report::of(&batches));
+    tx.update_broadcast(&started, broadcast.revision).await?;
+    if started.state != broadcast.state {
+        tx.want_cards(&started.id, started.revision, now).await?;
+    }
+    tx.commit().await?;
+
+    app.pace.next().await;
+    let body = plan::request_body(&broadcast.content, &claim.batch.targets);
+    let answer = app.feishu.batch_send(app.now(), &body).await;
+    let (verdict, log_id) = match answer {
+        Ok(accepted) => {
+            (Verdict::Accepted { message_id: accepted.message_id, invalid: accepted.invalid }, accepted.log_id)
+        }
+        Err(error) => {
+            tracing::warn!(%error, broadcast = %broadcast.id, seq = claim.batch.seq, "a batch was not accepted");
+            (verdict_of(&error, &claim.batch), error.log_id().map(str::to_owned))
+        }
+    };
+    let outcome = outcome_word(&verdict);
+    metrics::counter!("feishu_broadcast_batches_total", "outcome" => outcome).increment(1);
+    tracing::info!(broadcast = %broadcast.id, seq = claim.batch.seq, outcome, "a batch was tried");
+    write(app, &claim, claim.batch.clone().settle(verdict, log_id, app.now(), app.jitter())).await?;
+    app.wake_all();
+    Ok(Step::Worked)
+}
+
+/// An approval covers these very bytes; whatever else stands in the ledger does not leave.
+fn is_what_was_approved(broadcast: &Broadcast, batches: &[Batch]) -> bool {
+    let plan: Vec<_> = batches.iter().map(|batch| batch.targets.clone()).collect();
+    plan::fingerprint(&broadcast.content, &plan) == broadcast.fingerprint
+}
+
+async fn refuse_tampered(app: &App, broadcast: Broadcast) -> Result<Step, StoreError> {
+    tracing::error!(broadcast = %broadcast.id, "content or targets are not what was approved; nothing was sent");
+    let now = app.now();
+    let mut tx = app.store.begin().await?;
+    cancel_planned(&mut tx, &broadcast.id).await?;
+    let mut failed = broadcast.clone();
+    failed.state = State::Failed;
+    failed.version += 1;
+    failed.revision += 1;
+    tx.update_broadcast(&failed, broadcast.revision).await?;
+    tx.want_cards(&failed.id, failed.revision, now).await?;
+    tell_author(&mut tx, &failed, &Report::default(), now).await?;
+    tx.commit().await?;
+    Ok(Step::Worked)
+}
+
+/// What a failed call says about the batch.
+fn verdict_of(error: &SendError, batch: &Batch) -> Verdict {
+    // No receipt, and every single id called invalid: there was nobody left to send to.
+    if let SendError::NoReceipt { invalid, .. } = error
+        && invalid.count() > 0
+        && invalid.count() == batch.targets.count()
+    {
+        return Verdict::NothingValid { invalid: invalid.clone() };
+    }
+    match error.verdict() {
+        error::Verdict::RetryAfter(wait) => {
+            let cause = match error {
+                SendError::NotSent(_) => WaitCause::Unreachable,
+                SendError::NoToken(_) => WaitCause::Credentials,
+                SendError::Answered(_) | SendError::Unanswered(_) | SendError::NoReceipt { .. } => WaitCause::RateLimit,
+            };
+            Verdict::TryAgain { cause, wait }
+        }
+        error::Verdict::Refused => Verdict::Refused { code: error.code().unwrap_or_default() },
+        error::Verdict::AskHuman => Verdict::Unknown {
+            cause: match error {
+                SendError::Answered(_) | SendError::NoReceipt { .. } => DoubtCause::UnclearAnswer,
+                SendError::NoToken(_) | SendError::NotSent(_) | SendError::Unanswered(_) => DoubtCause::NoAnswer,
+            },
+        },
+    }
+}
+
+fn outcome_word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted { .. } => "accepted",
+        Verdict::TryAgain { .. } => "retry",
+        Verdict::Refused { .. } | Verdict::NothingValid { .. } => "refused",
+        Verdict::Unknown { .. } => "in-doubt",
+    }
+}
+
+/// Writes an outcome, patiently: it is the only record of what happened.
+async fn write(app: &App, claim: &BatchClaim, settled: Batch) -> Result<(), StoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match write_once(app, claim, &settled).await {
+            Ok(()) => return Ok(()),
+            Err(error) if tries < WRITES_MAX => {
+                tracing::warn!(%error, tries, broadcast = %settled.broadcast, seq = settled.seq, "an outcome could not be written yet");
+                tokio::time::sleep(Duration::from_millis(100 * u64::from(tries * tries))).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<(), StoreError> {
+    let now = app.now();
+    let poll_at = (settled.state == BatchState::Accepted).then(|| now.after(FIRST_POLL));
+    let mut tx = app.store.begin().await?;
+    tx.settle_batch(claim, settled, poll_at).await?;
+    follow(&mut tx, &settled.broadcast, now).await?;
+    tx.commit().await
+}
+
+/// Brings a broadcast in line with its batches, owes the cards, and tells the author when it ended or needs them.
+pub async fn follow(tx: &mut Tx, id: &crate::domain::ids::BroadcastId, now: Timestamp) -> Result<(), StoreError> {
+    let Some(before) = tx.broadcast(id).await? else {
+        return Err(StoreError::Unreadable("a batch without its broadcast".into()));
+    };
+    let report = Report::of(&tx.batches(id).await?);
+    let after = before.clone().follow(&report);
+    tx.update_broadcast(&after, before.revision).await?;
+    tx.want_cards(id, after.revision, now).await?;
+    if after.state != before.state && (after.state.is_settled() || after.state == State::InDoubt) {
+        tell_author(tx, &after, &report, now).await?;
+        metrics::counter!("feishu_broadcast_broadcasts_total", "state" => after.state.as_str()).increment(1);
+        tracing::info!(broadcast = %id, state = after.state.as_str(), "a broadcast came to rest");
+    }
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! Takes one stored event and hands it to the right desk.
+//!
+//! Whatever a desk decides is written in one transaction together with the end of the event: either all of it is there
+//! or the event is worked on again. A failure that may pass puts the event back, tells its author once, and tries
+//! again with growing pauses; in the end the author is told that nothing was done.
+
+use std::time::Duration;
+
+use super::letters::{answer, answer_both};
+use super::{App, LEASE, Step, Trouble, authorize, commands, request};
+use crate::domain::command::{self, Command, CommandErrorKind, Said};
+use crate::domain::ids::OpenId;
+use crate::domain::language::Language;
+use crate::domain::policy::Deed;
+use crate::feishu::error::Class;
+use crate::feishu::event::{ChatKind, Event, EventKind, MessageBody, MessageReceived};
+use crate::store::StoreError;
+use crate::store::inbox::Claim;
+use crate::view::{Text, answers, help, text};
+
+/// Tries before an event is given up: with the pauses below about an hour.
+const ATTEMPTS_MAX: i64 = 12;
+
+/// A message from an admin or an approver, on its way through the desks.
+pub struct Request<'a> {
+    pub app: &'a App,
+    pub claim: &'a Claim,
+    pub message: &'a MessageReceived,
+    pub language: Language,
+}
+
+impl Request<'_> {
+    pub fn person(&self) -> &OpenId {
+        &self.message.sender
+    }
+
+    /// Answers in the person's language and ends the event.
+    pub async fn finish_with(&self, text: &Text) -> Result<(), Trouble> {
+        let mut tx = self.app.store.begin().await?;
+        tx.post(&answer(self, "answer", text), self.app.now()).await?;
+        tx.finish_event(self.claim).await?;
+        tx.commit().await?;
+        self.app.wake_all();
+        Ok(())
+    }
+}
+
+/// Does at most one event. Safe to call from any replica at any time.
+pub async fn step(app: &App) -> Result<Step, StoreError> {
+    let now = app.now();
+    let Some(claim) = app.store.claim_event(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
+    let event = Event::parse(claim.body.as_bytes());
+    let worked = match event {
+        Ok(event) => desk(app, &claim, event).await,
+        Err(_) => {
+            tracing::error!(key = claim.key, "a stored event cannot be read any more");
+            end(app, &claim).await.map_err(Trouble::Store)
+        }
+    };
+    match worked {
+        Ok(()) => {}
+        Err(Trouble::Store(StoreError::Conflict)) => {
+            // Somebody changed what was read, or the lease was lost. Where it is still ours, it is tried again at once.
+            let _lost = app.store.postpone_event(&claim, now.after(Duration::from_millis(200))).await;
+        }
+        Err(trouble) => postpone(app, &claim, &trouble).await?,
+    }
+    Ok(Step::Worked)
+}
+
+async fn desk(app: &App, claim: &Claim, event: Event) -> Result<(), Trouble> {
+    match event.kind {
+        EventKind::Message(message) => message_desk(app, claim, &message).await,
+        EventKind::TokenRevoked { open_id, .. } => {
+            if let Some(person) = open_id {
+                authorize::revoked(app, &person).await?;
+            }
+            Ok(end(app, claim).await?)
+        }
+        EventKind::CardAction(_) | EventKind::MessageRecalled { .. } | EventKind::Unknown => Ok(end(app, claim).await?),
+    }
+}
+
+async fn end(app: &App, claim: &Claim) -> Result<(), StoreError> {
+    let mut tx = app.store.begin().await?;
+    tx.finish_event(claim).await?;
+    tx.commit().await
+}
+
+async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Result<(), Trouble> {
+    let bot = match message.chat {
+        ChatKind::Group => Some(app.bot_open_id().await?),
+        ChatKind::OneToOne => app.bot.get(),
+    };
+    if message.chat == ChatKind::Group && !message.mentions.iter().any(|mention| mention.open_id.as_ref() == bot) {
+        return Ok(end(app, claim).await?);
+    }
+    let language = Language::of(&message.plain());
+    let request = Request { app, claim, message, language };
+    let body = match &message.said {
+        MessageBody::Said(body) => body,
+        // Recalled before it arrived: there is nothing to answer.
+        MessageBody::Empty => return Ok(end(app, claim).await?),
+        MessageBody::Other { message_type } => {
+            return request.finish_with(&answers::cannot_read(message_type)).await;
+        }
+    };
+    let roles = app.policy.roles(request.person());
+    if roles.is_stranger() {
+        // A role was taken away after the event had been accepted.
+        return Ok(end(app, claim).await?);
+    }
+    if claim.waited_in_vain && app.store.authorization(request.person()).await?.is_none() {
+        return request.finish_with(&answers::waited_in_vain()).await;
+    }
+    let command = match command::parse(&Said { body, mentions: &message.mentions, bot }) {
+        Ok(command) => command,
+        Err(error) => {
+            let said = if matches!(error.kind, CommandErrorKind::NotACommand) {
+                help::help(roles, None)
+            } else {
+                help::mistake(&error)
+            };
+            return request.finish_with(&said).await;
+        }
+    };
+    if let Err(denied) = app.policy.may(request.person(), &Deed::Command(command.name())) {
+        return request.finish_with(&help::denied(&denied)).await;
+    }
+    match command {
+        Command::Broadcast(asked) => request::broadcast(&request, asked).await,
+        Command::Status(id) => commands::status(&request, id).await,
+        Command::List(filter) => commands::list(&request, filter).await,
+        Command::Cancel(id) => commands::cancel(&request, &id).await,
+        Command::Recall(_) => request.finish_with(&answers::comes_later(command::CommandName::Recall)).await,
+        Command::Departments(keyword) => commands::departments(&request, &keyword).await,
+        Command::Login => commands::login(&request).await,
+        Command::Logout => commands::logout(&request).await,
+        Command::WhoAmI => commands::whoami(&request, roles).await,
+        Command::Help(about) => request.finish_with(&help::help(roles, about)).await,
+    }
+}
+
+/// Puts an event back, or gives it up when it has been tried often enough.
+async fn postpone(app: &App, claim: &Claim, trouble: &Trouble) -> Result<(), StoreError> {
+    let now = app.now();
+    let (may_pass, after) = match trouble {
+        Trouble::Store(_) => (true, None),
+        Trouble::Feishu(error) => match error.class() {
+            Class::Retry { after } => (true, after),
+            Class::Unknown => (true, None),
+            Class::Reauthenticate | Class::FixSetup | Class::Permanent => (false, None),
+        },
+    };
+    tracing::warn!(key = claim.key, attempts = claim.attempts, may_pass, error = %trouble, "an event could not be worked on");
+    let mut tx = app.store.begin().await?;
+    if !may_pass || claim.attempts >= ATTEMPTS_MAX {
+        if let Some(letter) = told(claim, &answers::gave_up(&why(trouble)), "gave-up") {
+            tx.post(&letter, now).await?;
+        }
+        tx.give_up_event(claim).await?;
+    } else {
+        if claim.attempts == 1
+            && let Trouble::Feishu(_) = trouble
+            && let Some(letter) = told(claim, &answers::trying_again(&why(trouble)), "trying-again")
+        {
+            tx.post(&letter, now).await?;
+        }
+        tx.postpone_event(claim, now.after(pause(claim.attempts, after))).await?;
+    }
+    tx.commit().await?;
+    app.wake_all();
+    Ok(())
+}
+
+/// 2 s, 5 s, then growing to 10 minutes; never shorter than Feishu asked for.
+fn pause(attempts: i64, asked: Option<Duration>) -> Duration {
+    let seconds = match attempts {
+        ..=1 => 2,
+        2 => 5,
+        3 => 15,
+        4 => 30,
+        5 => 60,
+        6 => 120,
+        7 => 300,
+        _ => 600,
+    };
+    Duration::from_secs(seconds).max(asked.unwrap_or_default())
+}
+
+fn told(claim: &Claim, text: &Text, purpose: &str) -> Option<crate::store::letters::Letter> {
+    let event = Event::parse(claim.body.as_bytes()).ok()?;
+    let EventKind::Message(message) = event.kind else { return None };
+    Some(answer_both(&message, purpose, text))
+}
+
+/// What a person should know of a failure.
+fn why(trouble: &Trouble) -> Text {
+    match trouble {
+        Trouble::Store(_) => text::store_busy(),
+        Trouble::Feishu(error) => match error.code() {
+            Some(code) => crate::view::advice(code),
+            None => text::feishu_silent(),
+        },
+    }
+}

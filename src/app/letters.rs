@@ -1,0 +1,105 @@
+//! Sends one answer we owe somebody. Everything the bot says apart from cards leaves through here, under a uuid that
+//! makes a repeat within the hour the same message.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::inbox::Request;
+use super::{App, LEASE, Step};
+use crate::domain::language::Language;
+use crate::feishu::error::Class;
+use crate::feishu::event::MessageReceived;
+use crate::feishu::messages;
+use crate::store::StoreError;
+use crate::store::letters::{Letter, LetterClaim, LetterOutcome, Receiver};
+use crate::view::Text;
+
+/// How long an answer is worth being sent. After that nobody waits for it.
+const WORTH_SENDING: Duration = Duration::from_secs(24 * 3600);
+
+/// Bytes of a `uuid`. Source: im/v1/messages, "uuid", at most 50 characters.
+const UUID_LETTERS: usize = 50;
+
+/// A uuid made of what the message is about, so that the same message always has the same one.
+pub fn uuid(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    hex::encode(digest.finalize()).chars().take(UUID_LETTERS).collect()
+}
+
+/// The `content` of a text message.
+pub fn text_content(text: &str) -> String {
+    json!({ "text": text }).to_string()
+}
+
+/// An answer to a message, in the language it was written in.
+pub fn answer(request: &Request<'_>, purpose: &str, text: &Text) -> Letter {
+    reply(request.message, purpose, text.in_(request.language).to_owned())
+}
+
+/// An answer to a message whose language is told from its words.
+pub fn answer_both(message: &MessageReceived, purpose: &str, text: &Text) -> Letter {
+    reply(message, purpose, text.in_(Language::of(&message.plain())).to_owned())
+}
+
+fn reply(message: &MessageReceived, purpose: &str, text: String) -> Letter {
+    Letter {
+        uuid: uuid(&[purpose, message.message_id.as_str()]),
+        receiver: Receiver::Chat(message.chat_id.clone()),
+        reply_to: Some(message.message_id.clone()),
+        msg_type: "text",
+        content: text_content(&text),
+    }
+}
+
+/// Sends at most one letter. Safe to call from any replica at any time.
+pub async fn step(app: &App) -> Result<Step, StoreError> {
+    let now = app.now();
+    let Some(letter) = app.store.claim_letter(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
+    let sent = match &letter.reply_to {
+        Some(message) => app.feishu.reply_message(now, message, &letter.msg_type, &letter.content, &letter.uuid).await,
+        None => {
+            let to = receiver(&letter);
+            app.feishu.send_message(now, &to, &letter.msg_type, &letter.content, &letter.uuid).await
+        }
+    };
+    let outcome = match sent {
+        Ok(_) => LetterOutcome::Sent,
+        Err(error) if letter.reply_to.is_some() && error.message_is_gone() => LetterOutcome::Unaddressed(app.now()),
+        Err(error) => match error.class() {
+            Class::Retry { .. } | Class::Unknown | Class::Reauthenticate | Class::FixSetup
+                if app.now().since(letter.created_at) < WORTH_SENDING =>
+            {
+                let after = match error.class() {
+                    Class::Retry { after } => after,
+                    _ => None,
+                };
+                tracing::warn!(%error, attempts = letter.attempts, "an answer could not be sent yet");
+                LetterOutcome::Later(app.now().after(crate::domain::batch::retry_wait(
+                    letter.attempts,
+                    after,
+                    app.jitter(),
+                )))
+            }
+            _ => {
+                tracing::error!(%error, attempts = letter.attempts, "an answer was given up");
+                metrics::counter!("feishu_broadcast_answers_given_up_total").increment(1);
+                LetterOutcome::GivenUp
+            }
+        },
+    };
+    app.store.settle_letter(&letter, outcome).await?;
+    Ok(Step::Worked)
+}
+
+fn receiver(letter: &LetterClaim) -> messages::Receiver {
+    match &letter.receiver {
+        Receiver::Chat(chat) => messages::Receiver::Chat(chat.clone()),
+        Receiver::Person(person) => messages::Receiver::Person(person.clone()),
+    }
+}

@@ -1,0 +1,138 @@
+//! Floor 3: the shell around the values. One public step per file; each may be called at any time, by any replica, and
+//! does at most one piece of work.
+//!
+//! No room here keeps a lock or a transaction while the network thinks: intent is written, the deed is done, the
+//! outcome is written.
+
+pub mod authorize;
+pub mod cards;
+pub mod clock;
+pub mod commands;
+pub mod directory;
+pub mod dispatch;
+pub mod inbox;
+pub mod letters;
+pub mod pace;
+pub mod press;
+pub mod progress;
+pub mod request;
+pub mod secrets;
+pub mod stranger;
+pub mod tidy;
+pub mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tokio::sync::Notify;
+use url::Url;
+
+use crate::domain::ids::{OpenId, Timestamp};
+use crate::domain::policy::Policy;
+use crate::feishu::Feishu;
+use crate::feishu::error::CallError;
+use crate::store::{Store, StoreError};
+use clock::Clock;
+
+/// How long a worker may hold an event, a letter or a card before another may take it: longer than the slowest chain
+/// of calls it makes.
+pub const LEASE: Duration = Duration::from_secs(120);
+
+/// What a step found to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Idle,
+    Worked,
+}
+
+/// Why a step could not be finished now.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Feishu(#[from] CallError),
+}
+
+/// Everything the steps need. One per process.
+pub struct App {
+    pub store: Store,
+    pub feishu: Feishu,
+    pub clock: Arc<dyn Clock>,
+    pub policy: Policy,
+    pub secrets: secrets::Secrets,
+    /// The https origin under which browsers reach the bot; without it there is no `/login`.
+    pub public_url: Option<Url>,
+    /// How times are shown.
+    pub zone: TimeZone,
+    pub directory: directory::Directory,
+    pub strangers: stranger::Strangers,
+    pub pace: pace::Pace,
+    pub wake: Wake,
+    /// The bot's own open_id, asked for once.
+    pub bot: tokio::sync::OnceCell<OpenId>,
+}
+
+/// What an App is made of; the rest it makes itself.
+pub struct Parts {
+    pub store: Store,
+    pub feishu: Feishu,
+    pub clock: Arc<dyn Clock>,
+    pub policy: Policy,
+    pub secrets: secrets::Secrets,
+    pub public_url: Option<Url>,
+    pub zone: TimeZone,
+}
+
+/// Wakes the loops when there is something for them; polling finds what a wake-up missed.
+#[derive(Default)]
+pub struct Wake {
+    pub inbox: Notify,
+    pub dispatch: Notify,
+    pub letters: Notify,
+    pub cards: Notify,
+}
+
+impl App {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, feishu, clock, policy, secrets, public_url, zone } = parts;
+        Self {
+            store,
+            feishu,
+            clock,
+            policy,
+            secrets,
+            public_url,
+            zone,
+            directory: directory::Directory::new(),
+            strangers: stranger::Strangers::new(),
+            pace: pace::Pace::new(),
+            wake: Wake::default(),
+            bot: tokio::sync::OnceCell::new(),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The bot's own open_id, which tells whether a group message is meant for it.
+    pub async fn bot_open_id(&self) -> Result<&OpenId, CallError> {
+        self.bot.get_or_try_init(|| async { Ok(self.feishu.bot_info(self.now()).await?.open_id) }).await
+    }
+
+    /// A random byte, to spread retries.
+    pub fn jitter(&self) -> u8 {
+        let mut byte = [0];
+        self.clock.random(&mut byte);
+        byte[0]
+    }
+
+    /// Wakes everything that a finished transaction may have given work to.
+    pub fn wake_all(&self) {
+        self.wake.letters.notify_one();
+        self.wake.cards.notify_one();
+        self.wake.dispatch.notify_one();
+    }
+}

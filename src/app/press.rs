@@ -1,0 +1,252 @@
+//! A press on a card: decided from local state in one transaction, answered with a toast at once. The new state of
+//! every copy follows after the answer.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::letters::{text_content, uuid};
+use super::{App, request};
+use crate::domain::batch::BatchState;
+use crate::domain::broadcast::{Broadcast, Stale, State};
+use crate::domain::ids::{BroadcastId, DepartmentId, OpenId, Timestamp};
+use crate::domain::policy::{Action, Deed};
+use crate::domain::report::Report;
+use crate::feishu::event::CardAction;
+use crate::store::inbox::{Arrival, Kind, Seen};
+use crate::store::letters::{Letter, Receiver};
+use crate::store::{StoreError, Tx};
+use crate::view::toast::Toast;
+use crate::view::{answers, cards, help, result, text};
+
+/// How long after a press its cards may change. Source: contract "click": an update at least 300 ms after the answer,
+/// or the client rolls it back.
+const AFTER_ANSWER: Duration = Duration::from_millis(700);
+
+/// Times a press is decided anew because somebody else was faster.
+const TRIES_MAX: usize = 5;
+
+/// What a button says it is for. Nothing in it proves who pressed or what may be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Press {
+    action: Action,
+    broadcast: BroadcastId,
+    version: i64,
+    department: Option<DepartmentId>,
+    reason: Option<String>,
+}
+
+impl Press {
+    fn read(pressed: &CardAction) -> Option<Self> {
+        let word = |key: &str| pressed.value.get(key).and_then(Value::as_str);
+        let department = word("department").or(pressed.option.as_deref()).and_then(DepartmentId::new);
+        let reason = pressed.form_value.get("reason").and_then(Value::as_str).or(pressed.input_value.as_deref());
+        Some(Self {
+            action: Action::parse(word("action")?)?,
+            broadcast: BroadcastId::parse(word("broadcast")?)?,
+            version: pressed.value.get("version").and_then(Value::as_i64)?,
+            department,
+            reason: reason
+                .map(|reason| reason.trim().chars().take(cards::REASON_LETTERS_MAX).collect::<String>())
+                .filter(|reason| !reason.is_empty()),
+        })
+    }
+}
+
+/// Decides one press. `key` is the event's: the same push again changes nothing.
+///
+/// # Errors
+/// When the store does not answer: nothing has changed and the person may press again.
+pub async fn press(app: &App, key: &str, pressed: &CardAction) -> Result<Toast, StoreError> {
+    let person = &pressed.operator;
+    if app.policy.roles(person).is_stranger() {
+        return Ok(Toast::error(help::stranger(person)));
+    }
+    let Some(press) = Press::read(pressed) else { return Ok(Toast::error(answers::unknown_button())) };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match decide(app, key, person, &press).await {
+            Err(StoreError::Conflict) if tries < TRIES_MAX => {}
+            decided => return decided,
+        }
+    }
+}
+
+async fn decide(app: &App, key: &str, person: &OpenId, press: &Press) -> Result<Toast, StoreError> {
+    let now = app.now();
+    let mut tx = app.store.begin().await?;
+    let arrival = Arrival {
+        key: key.to_owned(),
+        kind: Kind::Press,
+        person: person.to_string(),
+        body: String::new(),
+        received_at: now,
+    };
+    if tx.remember(&arrival).await? == Seen::Again {
+        return Ok(Toast::info(answers::pressed_already()));
+    }
+    let Some(broadcast) = tx.broadcast(&press.broadcast).await? else {
+        return Ok(Toast::error(answers::no_such_broadcast(Some(&press.broadcast))));
+    };
+    let deed = Deed::Press { action: press.action, author: &broadcast.author };
+    if let Err(denied) = app.policy.may(person, &deed) {
+        tracing::info!(broadcast = %broadcast.id, %person, action = press.action.as_str(), "a press was denied");
+        return Ok(Toast::error(help::denied(&denied)));
+    }
+    let decided = act(app, &mut tx, &broadcast, person, press, now).await?;
+    let toast = match decided {
+        Ok(toast) => toast,
+        Err(stale) => {
+            // Nothing changes, but whoever pressed gets to see how things stand.
+            tx.reshow_card(&broadcast.id, person, app.now().after(AFTER_ANSWER)).await?;
+            Toast::warning(text::stale(&stale))
+        }
+    };
+    tx.commit().await?;
+    tracing::info!(broadcast = %broadcast.id, %person, action = press.action.as_str(), "a press was decided");
+    app.wake_all();
+    Ok(toast)
+}
+
+async fn act(
+    app: &App,
+    tx: &mut Tx,
+    broadcast: &Broadcast,
+    person: &OpenId,
+    press: &Press,
+    now: Timestamp,
+) -> Result<Result<Toast, Stale>, StoreError> {
+    let before = broadcast;
+    let broadcast = before.clone();
+    let moved = match press.action {
+        Action::Pick => match &press.department {
+            Some(department) => broadcast.pick(department, press.version, now),
+            None => Err(Stale::NoSuchChoice),
+        },
+        Action::Approve => broadcast.approve(person, press.version, now),
+        Action::Reject => broadcast.reject(person, press.reason.clone(), press.version, now),
+        Action::Cancel => {
+            let report = Report::of(&tx.batches(&broadcast.id).await?);
+            return Ok(match broadcast.cancel(person, &report, now) {
+                Ok(cancelled) => {
+                    write_cancelled(app, tx, before, cancelled, now).await?;
+                    Ok(Toast::success(answers::cancelled(&before.id, report.accepted > 0)))
+                }
+                Err(stale) => Err(stale),
+            });
+        }
+        Action::Resend => return decide_doubt(app, tx, before, press.version, BatchState::Planned).await,
+        Action::Settle => return decide_doubt(app, tx, before, press.version, BatchState::TakenAsSent).await,
+        Action::Refresh => {
+            tx.poll_now(&before.id, now).await?;
+            tx.reshow_card(&before.id, person, app.now().after(AFTER_ANSWER)).await?;
+            return Ok(Ok(Toast::info(answers::refreshing())));
+        }
+        Action::Confirm => return Ok(Ok(Toast::info(answers::nothing_to_confirm()))),
+        Action::Recall => return Ok(Ok(Toast::info(answers::recall_comes_later()))),
+    };
+    let after = match moved {
+        Ok(after) => after,
+        Err(stale) => return Ok(Err(stale)),
+    };
+    tx.update_broadcast(&after, before.revision).await?;
+    if press.action == Action::Pick && after.state == State::Pending {
+        request::propose(app, tx, &after, now).await?;
+    }
+    if after.state == State::Rejected {
+        cancel_planned(tx, &after.id).await?;
+        tell_author(tx, &after, &Report::default(), now).await?;
+    }
+    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
+    Ok(Ok(Toast::success(answers::decided(press.action, &after))))
+}
+
+/// Writes a cancellation: batches that have not left are cancelled with it.
+pub async fn write_cancelled(
+    app: &App,
+    tx: &mut Tx,
+    before: &Broadcast,
+    cancelled: Broadcast,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    cancel_planned(tx, &before.id).await?;
+    let after = if cancelled.state == State::Cancelled {
+        cancelled
+    } else {
+        let report = Report::of(&tx.batches(&before.id).await?);
+        let after = cancelled.follow(&report);
+        if after.state.is_settled() {
+            tell_author(tx, &after, &report, now).await?;
+        }
+        after
+    };
+    tx.update_broadcast(&after, before.revision).await?;
+    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await
+}
+
+/// Takes every batch of a broadcast that has not left out of the ledger's way.
+pub async fn cancel_planned(tx: &mut Tx, broadcast: &BroadcastId) -> Result<(), StoreError> {
+    for mut batch in tx.batches(broadcast).await? {
+        if batch.state == BatchState::Planned {
+            batch.state = BatchState::Cancelled;
+            tx.move_batch(&batch, BatchState::Planned).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A person decides about batches in doubt: send again, or take as sent.
+async fn decide_doubt(
+    app: &App,
+    tx: &mut Tx,
+    before: &Broadcast,
+    version: i64,
+    to: BatchState,
+) -> Result<Result<Toast, Stale>, StoreError> {
+    if let Err(stale) = before.doubt_is_open(version) {
+        return Ok(Err(stale));
+    }
+    let now = app.now();
+    for mut batch in tx.batches(&before.id).await? {
+        if batch.state == BatchState::InDoubt {
+            batch.state = to;
+            batch.not_before = now;
+            tx.move_batch(&batch, BatchState::InDoubt).await?;
+        }
+    }
+    let report = Report::of(&tx.batches(&before.id).await?);
+    let after = before.clone().follow(&report);
+    tx.update_broadcast(&after, before.revision).await?;
+    if after.state.is_settled() {
+        tell_author(tx, &after, &report, now).await?;
+    }
+    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
+    Ok(Ok(Toast::success(answers::doubt_decided(to == BatchState::Planned))))
+}
+
+/// Tells the author, where they asked, that their broadcast has ended or needs them. Cards are updated silently; this
+/// is what makes a phone ring.
+pub async fn tell_author(
+    tx: &mut Tx,
+    broadcast: &Broadcast,
+    report: &Report,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let language = broadcast.origin.language;
+    let mut said = vec![result::news(broadcast, report).in_(language).to_owned()];
+    if report.invalid.count() > result::INVALID_SHOWN_MAX {
+        said.extend(result::all_invalid(broadcast, report, language));
+    }
+    for (place, words) in said.iter().enumerate() {
+        let letter = Letter {
+            uuid: uuid(&["news", broadcast.id.as_str(), &broadcast.version.to_string(), &place.to_string()]),
+            receiver: Receiver::Chat(broadcast.origin.chat_id.clone()),
+            reply_to: Some(broadcast.origin.message_id.clone()),
+            msg_type: "text",
+            content: text_content(words),
+        };
+        tx.post(&letter, now).await?;
+    }
+    Ok(())
+}

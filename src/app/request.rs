@@ -1,0 +1,195 @@
+//! The desk of `/broadcast`: from what an author wrote to a broadcast that waits for approval, with its plan in the
+//! ledger and the cards owed to everyone who has a say. Bad input ends here, with an answer and without a row.
+
+use super::directory::{self, Missing};
+use super::inbox::Request;
+use super::letters::{answer, text_content, uuid};
+use super::{App, Trouble, commands};
+use crate::domain::audience::Audience;
+use crate::domain::broadcast::{Broadcast, Origin, State};
+use crate::domain::command::{BroadcastOptions, BroadcastRequest, Target};
+use crate::domain::content::Content;
+use crate::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, OpenId, Timestamp};
+use crate::domain::plan;
+use crate::feishu::event::ChatKind;
+use crate::store::cards::CardRole;
+use crate::store::letters::{Letter, Receiver};
+use crate::store::{StoreError, Tx};
+use crate::view::{Text, answers, cards, text};
+
+/// Takes a request for a broadcast.
+pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result<(), Trouble> {
+    if let Some(said) = not_yet(&asked.options, &asked.targets) {
+        return request.finish_with(&said).await;
+    }
+    let Some(content) = asked.content else {
+        return request.finish_with(&answers::no_content(request.message.parent_id.is_some())).await;
+    };
+    if let Some(tag) = plan::unsupported(&content) {
+        return request.finish_with(&answers::unsupported_part(tag)).await;
+    }
+    let required = request.app.policy.approvals_required();
+    let possible = request.app.policy.approvers_for(request.person()).count();
+    if possible < usize::try_from(required).unwrap_or(usize::MAX) {
+        return request.finish_with(&answers::too_few_approvers(required, possible)).await;
+    }
+    let resolution = match directory::resolve(request.app, request.person(), &asked.targets).await {
+        Ok(resolution) => resolution,
+        Err(error) => return commands::unresolved(request, error).await,
+    };
+    if !resolution.missing.is_empty() {
+        return request.finish_with(&missing(&resolution.missing)).await;
+    }
+    let batches = plan::batches(&resolution.audience);
+    // While namesakes are open there is no plan yet; one id stands for it, so that the size is checked all the same.
+    let measured = if batches.is_empty() { vec![plan::Targets::default()] } else { batches.clone() };
+    if let Err(too_long) = plan::measure(&content, &measured) {
+        return request.finish_with(&text::too_long(too_long)).await;
+    }
+    if asked.options.dry_run {
+        return dry_run(request, &resolution, &content).await;
+    }
+    let now = request.app.now();
+    let state = if resolution.questions.is_empty() { State::Pending } else { State::NeedsChoice };
+    let broadcast = Broadcast {
+        id: draw_id(request.app),
+        author: request.person().clone(),
+        origin: Origin {
+            chat_id: request.message.chat_id.clone(),
+            message_id: request.message.message_id.clone(),
+            language: request.language,
+        },
+        fingerprint: if state == State::Pending { plan::fingerprint(&content, &batches) } else { String::new() },
+        content,
+        audience: resolution.audience,
+        questions: resolution.questions,
+        required,
+        state,
+        version: 1,
+        revision: 1,
+        created_at: now,
+        expires_at: now.after(request.app.policy.approval_ttl()),
+        approvals: Vec::new(),
+        ending: None,
+    };
+    let mut tx = request.app.store.begin().await?;
+    tx.insert_broadcast(&broadcast).await?;
+    tx.insert_card(&broadcast.id, &broadcast.author, CardRole::Author, broadcast.revision, now).await?;
+    if request.message.chat == ChatKind::Group {
+        tx.post(&answer(request, "answer", &answers::see_private_chat(&broadcast.id)), now).await?;
+    }
+    if state == State::Pending {
+        propose(request.app, &mut tx, &broadcast, now).await?;
+    }
+    tx.finish_event(request.claim).await?;
+    tx.commit().await?;
+    metrics::counter!("feishu_broadcast_broadcasts_total", "state" => state.as_str()).increment(1);
+    tracing::info!(broadcast = %broadcast.id, author = %broadcast.author, state = state.as_str(), ids = broadcast.audience.ids(), "a broadcast was proposed");
+    request.app.wake_all();
+    Ok(())
+}
+
+/// Writes the plan of a broadcast whose targets are settled, and owes the approvers their cards: everything that has
+/// to be there before anyone can approve.
+pub async fn propose(app: &App, tx: &mut Tx, broadcast: &Broadcast, now: Timestamp) -> Result<(), StoreError> {
+    tx.insert_batches(&broadcast.id, &plan::batches(&broadcast.audience), now).await?;
+    let approvers: Vec<OpenId> = if broadcast.required == 0 {
+        Vec::new()
+    } else {
+        app.policy.approvers_for(&broadcast.author).cloned().collect()
+    };
+    for approver in &approvers {
+        tx.insert_card(&broadcast.id, approver, CardRole::Approver, broadcast.revision, now).await?;
+    }
+    let whole = broadcast.content.plain();
+    if whole.chars().count() > cards::CONTENT_LETTERS_MAX {
+        for person in approvers.iter().chain([&broadcast.author]) {
+            tx.post(&full_text(broadcast, person, &whole), now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A content that is too long for a card follows as a message, whole.
+fn full_text(broadcast: &Broadcast, person: &OpenId, whole: &str) -> Letter {
+    let heading = text::full_content(&broadcast.id);
+    let heading = heading.in_(broadcast.origin.language);
+    // The heading must not push a text of the largest size over the limit of a message.
+    let room = plan::TEXT_BODY_BYTES_MAX - 2048;
+    let fits = text_content(whole).len() + heading.len() < room;
+    let content = if fits { text_content(&format!("{heading}\n{whole}")) } else { text_content(whole) };
+    Letter {
+        uuid: uuid(&["content", broadcast.id.as_str(), person.as_str(), &broadcast.version.to_string()]),
+        receiver: Receiver::Person(person.clone()),
+        reply_to: None,
+        msg_type: "text",
+        content,
+    }
+}
+
+async fn dry_run(request: &Request<'_>, resolution: &directory::Resolution, content: &Content) -> Result<(), Trouble> {
+    if let Some(question) = resolution.questions.first() {
+        let said = answers::ambiguous(&question.typed, &question.candidates);
+        return request.finish_with(&said).await;
+    }
+    let audience: &Audience = &resolution.audience;
+    let preview = Letter {
+        uuid: uuid(&["dry-run", request.message.message_id.as_str()]),
+        receiver: Receiver::Person(request.person().clone()),
+        reply_to: None,
+        msg_type: "interactive",
+        content: cards::dry_run(audience, content).to_string(),
+    };
+    let mut tx = request.app.store.begin().await?;
+    tx.post(&preview, request.app.now()).await?;
+    tx.finish_event(request.claim).await?;
+    tx.commit().await?;
+    request.app.wake_all();
+    Ok(())
+}
+
+/// What is understood but not built yet is said, never half done.
+fn not_yet(options: &BroadcastOptions, targets: &[Target]) -> Option<Text> {
+    let option = if options.at.is_some() {
+        Some("--at")
+    } else if options.template.is_some() {
+        Some("--template")
+    } else if !options.vars.is_empty() {
+        Some("--var")
+    } else if options.card {
+        Some("--card")
+    } else {
+        None
+    };
+    let target = targets.iter().find_map(|target| match target {
+        Target::Email(typed) | Target::Phone(typed) => Some(typed.as_str()),
+        Target::Everyone => Some("全员"),
+        Target::File => Some("file"),
+        Target::Name(_)
+        | Target::Path(_)
+        | Target::Department(_)
+        | Target::OpenId(_)
+        | Target::UnionId(_)
+        | Target::UserId(_)
+        | Target::Mention { .. } => None,
+    });
+    option.or(target).map(answers::not_yet)
+}
+
+fn missing(missing: &[Missing]) -> Text {
+    let lines: Vec<Text> = missing
+        .iter()
+        .map(|missing| match missing {
+            Missing::NotFound { typed, near } => answers::not_found(typed, near),
+            Missing::TooMany { typed } => answers::too_many_namesakes(typed),
+        })
+        .chain([answers::nothing_proposed()])
+        .collect();
+    Text::lines(&lines)
+}
+
+fn draw_id(app: &App) -> BroadcastId {
+    let mut bytes = [0; BROADCAST_ID_LETTERS];
+    app.clock.random(&mut bytes);
+    BroadcastId::from_random(bytes)
+}

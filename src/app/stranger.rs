@@ -1,0 +1,75 @@
+//! Someone without a role wrote to the bot: one polite line with their own open_id, at most once an hour.
+//!
+//! Nothing is looked up and nothing is stored for them, so the answer does not go through the store either: it is sent
+//! from here, and if Feishu cannot be reached it is simply not sent. The uuid is the same for an hour's worth of
+//! messages, so that another replica or a restart does not say it twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::App;
+use crate::domain::ids::{OpenId, Timestamp};
+use crate::domain::language::Language;
+use crate::feishu::event::{ChatKind, MessageReceived};
+use crate::feishu::messages::Receiver;
+use crate::view;
+
+/// How often one stranger is answered.
+const ANSWER_EVERY: Duration = Duration::from_secs(3600);
+
+/// Strangers remembered at a time; beyond that the oldest may be answered again early.
+const STRANGERS_MAX: u64 = 10_000;
+
+/// Who has been answered when.
+pub struct Strangers(Cache<OpenId, Timestamp>);
+
+impl Strangers {
+    pub fn new() -> Self {
+        Self(Cache::builder().max_capacity(STRANGERS_MAX).time_to_live(ANSWER_EVERY).build())
+    }
+
+    /// Whether this stranger may be answered now; remembers that they are.
+    fn may_answer(&self, person: &OpenId, now: Timestamp) -> bool {
+        let fresh = self.0.entry_by_ref(person).or_insert_with_if(|| now, |told| now.since(*told) >= ANSWER_EVERY);
+        fresh.is_fresh()
+    }
+}
+
+impl Default for Strangers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Answers a stranger if it is time to, without making the caller wait.
+pub fn answer(app: &Arc<App>, message: MessageReceived) {
+    if message.chat == ChatKind::OneToOne && !app.strangers.may_answer(&message.sender, app.now()) {
+        return;
+    }
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        if message.chat == ChatKind::Group {
+            let mentioned = match app.bot_open_id().await {
+                Ok(bot) => message.mentions.iter().any(|mention| mention.open_id.as_ref() == Some(bot)),
+                Err(_) => false,
+            };
+            if !mentioned || !app.strangers.may_answer(&message.sender, app.now()) {
+                return;
+            }
+        }
+        let text = view::help::stranger(&message.sender);
+        let text = text.in_(Language::of(&message.plain()));
+        let content = json!({ "text": text }).to_string();
+        let uuid: String =
+            hex::encode(Sha256::digest(format!("stranger {}", message.sender))).chars().take(50).collect();
+        let chat = Receiver::Chat(message.chat_id.clone());
+        if let Err(error) = app.feishu.send_message(app.now(), &chat, "text", &content, &uuid).await {
+            tracing::debug!(%error, "a stranger could not be answered");
+            app.strangers.0.invalidate(&message.sender);
+        }
+    });
+}

@@ -1,0 +1,78 @@
+//! What time alone brings about: deadlines that pass, senders that are gone, memories that may fade.
+
+use std::time::Duration;
+
+use super::press::{cancel_planned, tell_author};
+use super::{App, Step, dispatch};
+use crate::domain::batch::{BatchState, DoubtCause};
+use crate::domain::ids::{BroadcastId, Timestamp};
+use crate::domain::report::Report;
+use crate::store::StoreError;
+
+/// How long seen keys are remembered. Source: contract "duplicates": at least 7 days, longer than the 24 h window.
+const REMEMBER: Duration = Duration::from_secs(8 * 24 * 3600);
+
+/// Does what is due. Safe to call from any replica at any time.
+pub async fn step(app: &App) -> Result<Step, StoreError> {
+    let now = app.now();
+    let mut worked = Step::Idle;
+    for id in app.store.overdue(now).await? {
+        expire(app, &id).await?;
+        worked = Step::Worked;
+    }
+    for id in app.store.abandoned(now).await? {
+        doubt(app, &id, now).await?;
+        worked = Step::Worked;
+    }
+    if worked == Step::Worked {
+        app.wake_all();
+    }
+    Ok(worked)
+}
+
+/// At the start of the only process on this store: whatever it finds in `sending` has no sender any more.
+pub async fn begin(app: &App) -> Result<(), StoreError> {
+    let end_of_time = Timestamp(i64::MAX);
+    for id in app.store.abandoned(end_of_time).await? {
+        doubt(app, &id, end_of_time).await?;
+    }
+    Ok(())
+}
+
+/// Forgets what is old enough. Events and letters only; broadcasts stay.
+pub async fn prune(app: &App) -> Result<(), StoreError> {
+    let before = Timestamp(app.now().0.saturating_sub(i64::try_from(REMEMBER.as_millis()).unwrap_or(i64::MAX)));
+    app.store.prune_events(before).await?;
+    app.store.prune_letters(before).await
+}
+
+async fn expire(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
+    let now = app.now();
+    let mut tx = app.store.begin().await?;
+    let Some(before) = tx.broadcast(id).await? else { return Ok(()) };
+    // Somebody may have decided since it was found.
+    let Ok(expired) = before.clone().expire(now) else { return Ok(()) };
+    cancel_planned(&mut tx, id).await?;
+    tx.update_broadcast(&expired, before.revision).await?;
+    tx.want_cards(id, expired.revision, now).await?;
+    tell_author(&mut tx, &expired, &Report::default(), now).await?;
+    tx.commit().await?;
+    tracing::info!(broadcast = %id, "a broadcast expired");
+    Ok(())
+}
+
+/// Batches whose sender is gone may have left or not.
+async fn doubt(app: &App, id: &BroadcastId, gone_by: Timestamp) -> Result<(), StoreError> {
+    let mut tx = app.store.begin().await?;
+    for mut batch in tx.batches(id).await? {
+        if batch.state == BatchState::Sending && batch.not_before <= gone_by {
+            batch.state = BatchState::InDoubt;
+            batch.outcome.doubt = Some(DoubtCause::Stopped);
+            tx.move_batch(&batch, BatchState::Sending).await?;
+        }
+    }
+    dispatch::follow(&mut tx, id, app.now()).await?;
+    tx.commit().await?;
+    tracing::warn!(broadcast = %id, "a batch was found without its sender and is in doubt");
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The running bot: store, client, loops and listeners, put together from checked settings and stopped politely.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::task::JoinHandle;
+
+use crate::app::clock::Clock;
+use crate::app::worker::Workers;
+use crate::app::{App, Parts, tidy};
+use crate::config::Config;
+use crate::feishu::envelope::Door;
+use crate::feishu::{Feishu, Settings};
+use crate::store::{Store, StoreError};
+use crate::web::{self, Rooms};
+
+/// How long running steps may finish after a signal. Source: interface "the program": drains, then exits.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why the bot could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{setting}: cannot listen on {address} ({source}); is another program using the port?")]
+    Listen { setting: &'static str, address: SocketAddr, source: std::io::Error },
+    #[error("DATABASE_URL: {0}")]
+    Store(#[from] StoreError),
+    #[error("the HTTPS client could not be set up: {0}")]
+    Client(String),
+}
+
+/// A bot that is taking events.
+pub struct Bot {
+    pub app: Arc<App>,
+    address: SocketAddr,
+    servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
+    workers: Option<Workers>,
+}
+
+/// Whether the loops run by themselves or the caller cranks the steps by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loops {
+    Running,
+    ByHand,
+}
+
+impl Bot {
+    /// Opens the store, binds the listeners and starts working. Events are answered from here on.
+    ///
+    /// # Errors
+    /// A port in use, a store that cannot be opened or migrated.
+    pub async fn start(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        metrics: Option<PrometheusHandle>,
+        loops: Loops,
+    ) -> Result<Self, StartError> {
+        let listener = listen("LISTEN_ADDR", config.listen_addr)?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen {
+            setting: "LISTEN_ADDR",
+            address: config.listen_addr,
+            source,
+        })?;
+        let metrics = match (config.metrics_addr, metrics) {
+            (Some(address), Some(metrics)) => Some((listen("METRICS_ADDR", address)?, address, metrics)),
+            _ => None,
+        };
+        let feishu = Feishu::new(Settings {
+            open_url: config.open_url,
+            accounts_url: config.accounts_url,
+            app_id: config.app_id.clone(),
+            app_secret: config.app_secret,
+        })
+        .map_err(|error| StartError::Client(error.to_string()))?;
+        let app = Arc::new(App::new(Parts {
+            store: Store::open(&config.database_url).await?,
+            feishu,
+            clock,
+            policy: config.policy,
+            secrets: config.secrets,
+            public_url: config.public_url,
+            zone: config.zone,
+        }));
+        tidy::begin(&app).await?;
+        let door = Door {
+            app_id: config.app_id,
+            verification_token: config.verification_token,
+            encrypt_key: config.encrypt_key,
+        };
+        let rooms = Arc::new(Rooms { app: Arc::clone(&app), door });
+        let server = web::serve(rooms, listener).map_err(|source| StartError::Listen {
+            setting: "LISTEN_ADDR",
+            address,
+            source,
+        })?;
+        let mut servers = vec![(server.handle(), tokio::spawn(server))];
+        if let Some((listener, address, metrics)) = metrics {
+            let server = web::serve_metrics(metrics, listener).map_err(|source| StartError::Listen {
+                setting: "METRICS_ADDR",
+                address,
+                source,
+            })?;
+            servers.push((server.handle(), tokio::spawn(server)));
+        }
+        let workers = (loops == Loops::Running).then(|| Workers::start(&app));
+        Ok(Self { app, address, servers, workers })
+    }
+
+    /// Where the public routes listen.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more events, lets what has begun finish, closes the store. Returns whether everything finished.
+    pub async fn stop(self) -> bool {
+        for (handle, _) in &self.servers {
+            web::stop(handle.clone()).await;
+        }
+        let drained = match self.workers {
+            Some(workers) => workers.stop(DRAIN).await,
+            None => true,
+        };
+        self.app.store.close().await;
+        drained
+    }
+}
+
+fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|source| StartError::Listen { setting, address, source })
+}

@@ -1,0 +1,477 @@
+//! Settings: read once, checked once. From here on they are values that cannot be wrong.
+//!
+//! They come from flags, the environment and a `.env` in the working directory, in this order. A missing or wrong one
+//! stops the start with one line that names it, says what is wrong and shows a right one.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use clap::{Args, Parser, Subcommand};
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+use url::{Host, Url};
+
+use crate::app::secrets::{KEY_BYTES, Secrets};
+use crate::domain::ids::OpenId;
+use crate::domain::policy::{Policy, PolicyError};
+
+#[derive(Parser)]
+#[command(name = "feishu-broadcast", version, about, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Runs the bot: migrates the store, serves HTTP, works until SIGTERM or SIGINT (the default)
+    Serve,
+    /// Tests a deployment against the real platform (not in this version yet)
+    Check,
+    /// Checks or prints the audit chain (not in this version yet)
+    Audit {
+        #[command(subcommand)]
+        what: Audit,
+    },
+}
+
+#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// Checks the chain
+    Verify,
+    /// Prints it as JSON Lines
+    Export,
+}
+
+/// The settings as text, not yet checked. Values are hidden in `--help`: some of them are secrets.
+#[derive(Args)]
+pub struct Settings {
+    /// The custom app's id, cli_… [required]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    feishu_app_id: Option<String>,
+    /// The custom app's secret [required]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    feishu_app_secret: Option<String>,
+    /// From the console's encryption strategy [required, unless FEISHU_ALLOW_PLAINTEXT=true]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    feishu_encrypt_key: Option<String>,
+    /// Permits running without an Encrypt Key [default: false]
+    #[arg(long, env, global = true, hide_env_values = true, num_args = 0..=1, default_missing_value = "true")]
+    feishu_allow_plaintext: Option<String>,
+    /// From the same page of the console [required]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    feishu_verification_token: Option<String>,
+    /// feishu or lark: picks the two origins below [default: feishu]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    feishu_platform: Option<String>,
+    /// Origin of the Open API [default: https://open.feishu.cn]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    feishu_open_url: Option<String>,
+    /// Origin of the OAuth authorize page [default: https://accounts.feishu.cn]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    feishu_accounts_url: Option<String>,
+    /// Comma-separated open_ids that may use the bot [required]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    broadcast_admins: Option<String>,
+    /// Comma-separated open_ids that may approve [default: empty]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    broadcast_approvers: Option<String>,
+    /// Distinct approvers needed, never counting the author; with 0 the author confirms on the card
+    /// [default: 1 if there are approvers, else 0]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    approvals_required: Option<String>,
+    /// A pending broadcast older than this expires, e.g. 15m, 24h, 7d [default: 24h]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    approval_ttl: Option<String>,
+    /// TOML file with finer rules [not in this version yet]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    policy_file: Option<String>,
+    /// HTTP listener [default: 127.0.0.1:8080]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    listen_addr: Option<String>,
+    /// Listener of /metrics; empty turns it off [default: 127.0.0.1:9090]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    metrics_addr: Option<String>,
+    /// The https origin under which Feishu and browsers reach the bot [required for /login]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    public_url: Option<String>,
+    /// Where everything is kept [default: sqlite://feishu-broadcast.db]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    database_url: Option<String>,
+    /// base64 of 32 bytes: seals user tokens at rest and signs login links [default: derived from the app secret]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    secret_key: Option<String>,
+    /// How times are shown [default: Asia/Shanghai]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    timezone: Option<String>,
+    /// pretty or json [default: pretty on a terminal, else json]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    log_format: Option<String>,
+}
+
+/// Checked settings. No `Debug`: it would be one `{:?}` away from a log.
+pub struct Config {
+    pub app_id: String,
+    pub app_secret: SecretString,
+    pub encrypt_key: Option<SecretString>,
+    pub verification_token: SecretString,
+    pub open_url: Url,
+    pub accounts_url: Url,
+    pub policy: Policy,
+    pub listen_addr: SocketAddr,
+    pub metrics_addr: Option<SocketAddr>,
+    pub public_url: Option<Url>,
+    pub database_url: String,
+    pub secrets: Secrets,
+    pub zone: TimeZone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Pretty,
+    Json,
+}
+
+/// One line: the setting, what is wrong with it, a right value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {wrong}; example: {name}={example}")]
+pub struct WrongSetting {
+    pub name: &'static str,
+    pub wrong: String,
+    pub example: &'static str,
+}
+
+fn wrong(name: &'static str, wrong: impl Into<String>, example: &'static str) -> WrongSetting {
+    WrongSetting { name, wrong: wrong.into(), example }
+}
+
+/// How long an approval may take at the least and at the most: cards can be updated for 14 days.
+/// Source: contract "facts that decide the version".
+const APPROVAL_TTL_MAX: Duration = Duration::from_secs(14 * 24 * 3600);
+
+impl Settings {
+    /// How the log is written; checked apart, because everything else is reported through it.
+    ///
+    /// # Errors
+    /// A word that is neither.
+    pub fn log_format(&self, terminal: bool) -> Result<LogFormat, WrongSetting> {
+        match given(&self.log_format) {
+            None => Ok(if terminal { LogFormat::Pretty } else { LogFormat::Json }),
+            Some("pretty") => Ok(LogFormat::Pretty),
+            Some("json") => Ok(LogFormat::Json),
+            Some(_) => Err(wrong("LOG_FORMAT", "is neither pretty nor json", "json")),
+        }
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// The first setting that is missing or wrong. Values of secrets are never repeated.
+    pub fn check(&self) -> Result<Config, WrongSetting> {
+        let app_id = required(&self.feishu_app_id, "FEISHU_APP_ID", "cli_a1b2c3d4e5f6")?;
+        if !app_id.starts_with("cli_") {
+            return Err(wrong("FEISHU_APP_ID", "does not begin with cli_", "cli_a1b2c3d4e5f6"));
+        }
+        let app_secret = SecretString::from(required(
+            &self.feishu_app_secret,
+            "FEISHU_APP_SECRET",
+            "the secret of the app's credentials page",
+        )?);
+        let encrypt_key = self.encrypt_key()?;
+        let verification_token = required(
+            &self.feishu_verification_token,
+            "FEISHU_VERIFICATION_TOKEN",
+            "the token of the console's encryption strategy page",
+        )?;
+        let (open, accounts) = match given(&self.feishu_platform) {
+            None | Some("feishu") => ("https://open.feishu.cn", "https://accounts.feishu.cn"),
+            Some("lark") => ("https://open.larksuite.com", "https://accounts.larksuite.com"),
+            Some(_) => return Err(wrong("FEISHU_PLATFORM", "is neither feishu nor lark", "feishu")),
+        };
+        let open_url =
+            origin("FEISHU_OPEN_URL", given(&self.feishu_open_url).unwrap_or(open), "https://open.feishu.cn")?;
+        let accounts_url = origin(
+            "FEISHU_ACCOUNTS_URL",
+            given(&self.feishu_accounts_url).unwrap_or(accounts),
+            "https://accounts.feishu.cn",
+        )?;
+        let policy = self.policy()?;
+        if given(&self.policy_file).is_some() {
+            return Err(wrong("POLICY_FILE", "is not supported by this version yet; leave it empty", ""));
+        }
+        let listen_addr =
+            address("LISTEN_ADDR", given(&self.listen_addr).unwrap_or("127.0.0.1:8080"), "127.0.0.1:8080")?;
+        // Set to nothing is off; not set at all is the default.
+        let metrics_addr = match self.metrics_addr.as_deref().map(str::trim) {
+            Some("") => None,
+            other => Some(address("METRICS_ADDR", other.unwrap_or("127.0.0.1:9090"), "127.0.0.1:9090")?),
+        };
+        let public_url = given(&self.public_url)
+            .map(|url| origin("PUBLIC_URL", url, "https://broadcast.example.com"))
+            .transpose()?;
+        let secrets = Secrets::new(&self.secret_key(&app_id, &app_secret)?);
+        Ok(Config {
+            database_url: self.database_url()?,
+            zone: self.zone()?,
+            app_id,
+            app_secret,
+            encrypt_key,
+            verification_token: verification_token.into(),
+            open_url,
+            accounts_url,
+            policy,
+            listen_addr,
+            metrics_addr,
+            public_url,
+            secrets,
+        })
+    }
+
+    fn encrypt_key(&self) -> Result<Option<SecretString>, WrongSetting> {
+        let plaintext = match given(&self.feishu_allow_plaintext) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(wrong("FEISHU_ALLOW_PLAINTEXT", "is neither true nor false", "false")),
+        };
+        match given(&self.feishu_encrypt_key) {
+            Some(key) => Ok(Some(SecretString::from(key))),
+            None if plaintext => Ok(None),
+            None => Err(wrong(
+                "FEISHU_ENCRYPT_KEY",
+                "is missing (set it in the console's encryption strategy, or allow plain text with FEISHU_ALLOW_PLAINTEXT=true)",
+                "the key of the console's encryption strategy page",
+            )),
+        }
+    }
+
+    fn policy(&self) -> Result<Policy, WrongSetting> {
+        const EXAMPLE: &str = "ou_18eac85d35a26f989317ad4f02e8bbbb,ou_461cf042d9eedaa60d445f26dc747d5e";
+        let admins = people("BROADCAST_ADMINS", &self.broadcast_admins, EXAMPLE)?;
+        if admins.is_empty() {
+            return Err(wrong("BROADCAST_ADMINS", "is missing", EXAMPLE));
+        }
+        let approvers = people("BROADCAST_APPROVERS", &self.broadcast_approvers, EXAMPLE)?;
+        let required = given(&self.approvals_required)
+            .map(|text| {
+                text.parse::<u32>()
+                    .map_err(|_| wrong("APPROVALS_REQUIRED", format!("“{text}” is no whole number from 0 up"), "1"))
+            })
+            .transpose()?;
+        let ttl = given(&self.approval_ttl).unwrap_or("24h");
+        let ttl = duration(ttl)
+            .filter(|ttl| *ttl <= APPROVAL_TTL_MAX)
+            .ok_or_else(|| wrong("APPROVAL_TTL", format!("“{ttl}” is no duration from 1s to 14d"), "24h"))?;
+        Policy::new(admins, approvers, required, ttl).map_err(|error| match error {
+            PolicyError::NoAdmins => wrong("BROADCAST_ADMINS", "is missing", EXAMPLE),
+            PolicyError::TooManyApprovals { required, possible } => wrong(
+                "APPROVALS_REQUIRED",
+                format!("{required} approvals are asked for, but BROADCAST_APPROVERS names only {possible}"),
+                "1",
+            ),
+        })
+    }
+
+    fn secret_key(&self, app_id: &str, app_secret: &SecretString) -> Result<[u8; KEY_BYTES], WrongSetting> {
+        match given(&self.secret_key) {
+            None => Ok(Secrets::key_from_app_secret(app_id, app_secret)),
+            Some(text) => BASE64.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
+                wrong("SECRET_KEY", "is not the base64 of 32 bytes", "the output of: openssl rand -base64 32")
+            }),
+        }
+    }
+
+    fn database_url(&self) -> Result<String, WrongSetting> {
+        const EXAMPLE: &str = "sqlite://feishu-broadcast.db";
+        match given(&self.database_url).unwrap_or(EXAMPLE) {
+            url if url.starts_with("sqlite:") => Ok(url.to_owned()),
+            url if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
+                Err(wrong("DATABASE_URL", "postgres is not supported by this version yet", EXAMPLE))
+            }
+            _ => Err(wrong("DATABASE_URL", "does not begin with sqlite:", EXAMPLE)),
+        }
+    }
+
+    fn zone(&self) -> Result<TimeZone, WrongSetting> {
+        let name = given(&self.timezone).unwrap_or("Asia/Shanghai");
+        TimeZone::get(name)
+            .map_err(|_| wrong("TIMEZONE", format!("“{name}” is no time zone of the IANA database"), "Asia/Shanghai"))
+    }
+}
+
+/// A setting that says something; blanks around it do not count, nor does an empty one.
+fn given(setting: &Option<String>) -> Option<&str> {
+    setting.as_deref().map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn required(setting: &Option<String>, name: &'static str, example: &'static str) -> Result<String, WrongSetting> {
+    given(setting).map(str::to_owned).ok_or_else(|| wrong(name, "is missing", example))
+}
+
+fn people(
+    name: &'static str,
+    setting: &Option<String>,
+    example: &'static str,
+) -> Result<BTreeSet<OpenId>, WrongSetting> {
+    given(setting)
+        .unwrap_or_default()
+        .split([',', '，'])
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(|text| {
+            OpenId::new(text)
+                .filter(|id| id.as_str().starts_with("ou_"))
+                .ok_or_else(|| wrong(name, format!("“{text}” is no open_id (ou_…)"), example))
+        })
+        .collect()
+}
+
+fn address(name: &'static str, text: &str, example: &'static str) -> Result<SocketAddr, WrongSetting> {
+    text.parse().map_err(|_| wrong(name, format!("“{text}” is no address with a port"), example))
+}
+
+/// An origin: https, or http on this very machine; no path, query or credentials.
+fn origin(name: &'static str, text: &str, example: &'static str) -> Result<Url, WrongSetting> {
+    let url = Url::parse(text).map_err(|_| wrong(name, format!("“{text}” is no URL"), example))?;
+    let loopback = match url.host() {
+        Some(Host::Domain(domain)) => domain == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+        return Err(wrong(name, format!("“{text}” is not https"), example));
+    }
+    let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    if !bare || !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong(name, "is more than an origin (scheme, host and port)", example));
+    }
+    Ok(url)
+}
+
+/// `2s`, `15m`, `24h`, `7d`; at least one second.
+fn duration(text: &str) -> Option<Duration> {
+    let unit = text.chars().last()?;
+    let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    number.checked_mul(seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Settings from flags alone, as little as starts a bot plus `more`.
+    fn check(more: &[&str]) -> Result<Config, WrongSetting> {
+        let mut args = vec![
+            "feishu-broadcast",
+            "--feishu-app-id=cli_1",
+            "--feishu-app-secret=s3cret",
+            "--feishu-encrypt-key=k3y",
+            "--feishu-verification-token=t0ken",
+            "--broadcast-admins=ou_1",
+        ];
+        args.extend(more);
+        Cli::try_parse_from(args).expect("known flags").settings.check()
+    }
+
+    fn name_of_wrong(more: &[&str]) -> &'static str {
+        check(more).err().expect("refused").name
+    }
+
+    #[test]
+    fn the_least_starts_with_the_defaults() {
+        let config = check(&[]).expect("enough");
+        assert_eq!(config.open_url.as_str(), "https://open.feishu.cn/");
+        assert_eq!(config.listen_addr.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.policy.approvals_required(), 0);
+        assert_eq!(config.database_url, "sqlite://feishu-broadcast.db");
+    }
+
+    #[test]
+    fn lark_has_its_own_origins_and_each_can_be_replaced() {
+        let config = check(&["--feishu-platform=lark", "--feishu-open-url=http://127.0.0.1:9"]).expect("right");
+        assert_eq!(config.open_url.as_str(), "http://127.0.0.1:9/");
+        assert_eq!(config.accounts_url.as_str(), "https://accounts.larksuite.com/");
+    }
+
+    #[test]
+    fn every_wrong_setting_is_named() {
+        for (flag, name) in [
+            ("--feishu-app-id=1", "FEISHU_APP_ID"),
+            ("--feishu-app-secret= ", "FEISHU_APP_SECRET"),
+            ("--feishu-encrypt-key=", "FEISHU_ENCRYPT_KEY"),
+            ("--feishu-allow-plaintext=yes", "FEISHU_ALLOW_PLAINTEXT"),
+            ("--feishu-verification-token=", "FEISHU_VERIFICATION_TOKEN"),
+            ("--feishu-platform=slack", "FEISHU_PLATFORM"),
+            ("--feishu-open-url=http://open.feishu.cn", "FEISHU_OPEN_URL"),
+            ("--feishu-accounts-url=nowhere", "FEISHU_ACCOUNTS_URL"),
+            ("--broadcast-admins=", "BROADCAST_ADMINS"),
+            ("--broadcast-admins=ou_1,王芳", "BROADCAST_ADMINS"),
+            ("--broadcast-approvers=on_1", "BROADCAST_APPROVERS"),
+            ("--approvals-required=2", "APPROVALS_REQUIRED"),
+            ("--approvals-required=-1", "APPROVALS_REQUIRED"),
+            ("--approval-ttl=24", "APPROVAL_TTL"),
+            ("--approval-ttl=15d", "APPROVAL_TTL"),
+            ("--listen-addr=8080", "LISTEN_ADDR"),
+            ("--metrics-addr=x", "METRICS_ADDR"),
+            ("--public-url=http://bot.example.com", "PUBLIC_URL"),
+            ("--public-url=https://bot.example.com/path", "PUBLIC_URL"),
+            ("--database-url=mysql://x", "DATABASE_URL"),
+            ("--secret-key=AAAA", "SECRET_KEY"),
+            ("--timezone=Mars/Olympus", "TIMEZONE"),
+        ] {
+            // A flag given twice is refused by the parser, so the right one is left out first.
+            let key = flag.split('=').next().expect("a flag");
+            let mut args = vec!["feishu-broadcast"];
+            let right = [
+                "--feishu-app-id=cli_1",
+                "--feishu-app-secret=s3cret",
+                "--feishu-encrypt-key=k3y",
+                "--feishu-verification-token=t0ken",
+                "--broadcast-admins=ou_1",
+            ];
+            args.extend(right.iter().filter(|other| !other.starts_with(&format!("{key}="))));
+            args.push(flag);
+            let error = Cli::try_parse_from(args).expect("known flags").settings.check().err().expect(flag);
+            assert_eq!(error.name, name, "{flag}");
+            let line = error.to_string();
+            assert!(!line.contains('\n') && line.contains("example: "), "{line}");
+        }
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_command_word() {
+        for args in [["feishu-broadcast", "serve", "--timezone=UTC"], ["feishu-broadcast", "--timezone=UTC", "serve"]] {
+            let cli = Cli::try_parse_from(args).expect("known flags");
+            assert_eq!(cli.command, Some(Command::Serve));
+            assert_eq!(cli.settings.timezone.as_deref(), Some("UTC"));
+        }
+    }
+
+    #[test]
+    fn without_metrics_and_with_plain_text_by_wish() {
+        assert_eq!(check(&["--metrics-addr="]).expect("right").metrics_addr, None);
+        assert_eq!(name_of_wrong(&["--approval-ttl=0s"]), "APPROVAL_TTL");
+    }
+
+    #[test]
+    fn durations_are_read_as_the_interface_writes_them() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs());
+        assert_eq!(
+            [seconds("2s"), seconds("15m"), seconds("24h"), seconds("7d")],
+            [Some(2), Some(900), Some(86_400), Some(604_800)]
+        );
+        assert_eq!([seconds("0s"), seconds("7"), seconds("d"), seconds("七d"), seconds("-1s")], [None; 5]);
+    }
+}

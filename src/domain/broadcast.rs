@@ -1,0 +1,440 @@
+//! One broadcast, from the request to the report.
+//!
+//! Values only: nothing here waits, reads a clock or talks to anyone. Callers pass `now`, receive the next value and
+//! store it where the revision is still the one they read.
+//!
+//! needs-choice --pick--> pending --approve--> approved --first claim--> sending --+--> sent
+//!      |                    |  \--reject--> rejected       |                      +--> partly-sent
+//!      |                    |                              |                      +--> failed
+//!      +---- cancel, expire +---------- cancel ------------+                      +--> in-doubt --resend, settle--> …
+//!
+//! Who may make a move is decided by [`super::policy::Policy::may`]; whether the move is still possible, here.
+
+use serde::{Deserialize, Serialize};
+
+use super::audience::{Audience, DepartmentTarget, Question};
+use super::content::Content;
+use super::ids::{BroadcastId, ChatId, DepartmentId, MessageId, OpenId, Timestamp};
+use super::language::Language;
+use super::plan;
+use super::report::Report;
+
+/// Where a broadcast stands. The words are fixed by the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    NeedsChoice,
+    Pending,
+    Approved,
+    Scheduled,
+    Sending,
+    Sent,
+    PartlySent,
+    Failed,
+    InDoubt,
+    Rejected,
+    Cancelled,
+    Expired,
+    Recalled,
+}
+
+impl State {
+    pub const ALL: [State; 13] = [
+        State::NeedsChoice,
+        State::Pending,
+        State::Approved,
+        State::Scheduled,
+        State::Sending,
+        State::Sent,
+        State::PartlySent,
+        State::Failed,
+        State::InDoubt,
+        State::Rejected,
+        State::Cancelled,
+        State::Expired,
+        State::Recalled,
+    ];
+
+    /// The word in the store, on cards and in the interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::NeedsChoice => "needs-choice",
+            State::Pending => "pending",
+            State::Approved => "approved",
+            State::Scheduled => "scheduled",
+            State::Sending => "sending",
+            State::Sent => "sent",
+            State::PartlySent => "partly-sent",
+            State::Failed => "failed",
+            State::InDoubt => "in-doubt",
+            State::Rejected => "rejected",
+            State::Cancelled => "cancelled",
+            State::Expired => "expired",
+            State::Recalled => "recalled",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// Still waiting for people: nothing has been decided.
+    pub fn is_undecided(self) -> bool {
+        matches!(self, State::NeedsChoice | State::Pending)
+    }
+
+    /// Nothing moves any more unless a person acts.
+    pub fn is_settled(self) -> bool {
+        !matches!(
+            self,
+            State::NeedsChoice | State::Pending | State::Approved | State::Scheduled | State::Sending | State::InDoubt
+        )
+    }
+}
+
+/// Where the request came from, so that answers go back there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub chat_id: ChatId,
+    pub message_id: MessageId,
+    pub language: Language,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    pub by: OpenId,
+    pub at: Timestamp,
+}
+
+/// How a broadcast ended before it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// Nobody for an expiry.
+    pub by: Option<OpenId>,
+    pub reason: Option<String>,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broadcast {
+    pub id: BroadcastId,
+    pub author: OpenId,
+    pub origin: Origin,
+    pub content: Content,
+    pub audience: Audience,
+    /// Namesakes still to choose among; empty from `pending` on.
+    pub questions: Vec<Question>,
+    /// SHA-256 over the request bodies; what approvers approve. Empty while questions are open.
+    pub fingerprint: String,
+    /// Distinct approvers needed; with 0 the author confirms.
+    pub required: u32,
+    pub state: State,
+    /// Counts what a press decides about: state, content, targets. Travels in every button.
+    pub version: i64,
+    /// Counts every change, also of numbers; the store's compare-and-swap and the order of card updates.
+    pub revision: i64,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub approvals: Vec<Approval>,
+    pub ending: Option<Ending>,
+}
+
+/// Why a move is not possible (any more). None of these changes anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stale {
+    /// The card shows an older version.
+    Outdated,
+    /// Someone decided already.
+    Decided { state: State },
+    /// This approver has approved already.
+    Twice,
+    /// The deadline has passed.
+    Expired,
+    /// The choice offered is not one of the candidates.
+    NoSuchChoice,
+    /// Nothing is left that could be stopped.
+    NothingLeft,
+    /// No batch is in doubt.
+    NothingInDoubt,
+}
+
+impl Broadcast {
+    /// Checks that a press still speaks of what is on the table.
+    fn undecided(&self, state: State, version: i64, now: Timestamp) -> Result<(), Stale> {
+        if self.state.is_undecided() && self.expires_at <= now {
+            return Err(Stale::Expired);
+        }
+        if self.state != state {
+            return Err(if self.state.is_undecided() { Stale::Outdated } else { Stale::Decided { state: self.state } });
+        }
+        if self.version != version { Err(Stale::Outdated) } else { Ok(()) }
+    }
+
+    fn moved(mut self, state: State) -> Self {
+        self.state = state;
+        self.version += 1;
+        self.revision += 1;
+        self
+    }
+
+    /// Answers the question that offers `department`. When it was the last one, the broadcast is pending.
+    ///
+    /// # Errors
+    /// `NoSuchChoice` for a department nobody offered; `Outdated`, `Expired`, `Decided` as for every press.
+    pub fn pick(mut self, department: &DepartmentId, version: i64, now: Timestamp) -> Result<Self, Stale> {
+        self.undecided(State::NeedsChoice, version, now)?;
+        let (place, chosen) = self
+            .questions
+            .iter()
+            .enumerate()
+            .find_map(|(place, question)| {
+                question.candidates.iter().find(|candidate| candidate.id == *department).map(|found| (place, found))
+            })
+            .map(|(place, found)| (place, found.clone()))
+            .ok_or(Stale::NoSuchChoice)?;
+        self.questions.remove(place);
+        let mut departments: Vec<DepartmentTarget> = self.audience.departments;
+        departments.push(chosen);
+        let covered = std::mem::take(&mut self.audience.covered);
+        self.audience =
+            Audience::new(departments, self.audience.open_ids, self.audience.union_ids, self.audience.user_ids);
+        self.audience.covered.splice(0..0, covered);
+        let state = if self.questions.is_empty() { State::Pending } else { State::NeedsChoice };
+        if state == State::Pending {
+            self.fingerprint = plan::fingerprint(&self.content, &plan::batches(&self.audience));
+        }
+        Ok(self.moved(state))
+    }
+
+    /// Counts one approval; with enough of them the broadcast may be sent. Whether `by` may approve at all has been
+    /// decided before.
+    ///
+    /// # Errors
+    /// `Twice` for the same approver again, `Expired` from the deadline on, `Decided` after the decision, `Outdated`
+    /// for an older card.
+    pub fn approve(mut self, by: &OpenId, version: i64, now: Timestamp) -> Result<Self, Stale> {
+        self.undecided(State::Pending, version, now)?;
+        if self.approvals.iter().any(|approval| approval.by == *by) {
+            return Err(Stale::Twice);
+        }
+        self.approvals.push(Approval { by: by.clone(), at: now });
+        if self.approvals.len() as u64 >= u64::from(self.required.max(1)) {
+            Ok(self.moved(State::Approved))
+        } else {
+            self.revision += 1;
+            Ok(self)
+        }
+    }
+
+    /// Refuses the broadcast, with a reason if one was given.
+    ///
+    /// # Errors
+    /// As [`Self::approve`], without `Twice`.
+    pub fn reject(mut self, by: &OpenId, reason: Option<String>, version: i64, now: Timestamp) -> Result<Self, Stale> {
+        self.undecided(State::Pending, version, now)?;
+        self.ending = Some(Ending { by: Some(by.clone()), reason, at: now });
+        Ok(self.moved(State::Rejected))
+    }
+
+    /// Withdraws whatever has not been sent. `report` is the sum of its batches; the caller cancels the open ones in
+    /// the same transaction when the state that comes back is not `cancelled`.
+    ///
+    /// # Errors
+    /// `NothingLeft` when every batch has left already or the broadcast has ended.
+    pub fn cancel(mut self, by: &OpenId, report: &Report, now: Timestamp) -> Result<Self, Stale> {
+        let ending = Some(Ending { by: Some(by.clone()), reason: None, at: now });
+        match self.state {
+            State::NeedsChoice | State::Pending | State::Approved | State::Scheduled => {
+                self.ending = ending;
+                Ok(self.moved(State::Cancelled))
+            }
+            State::Sending | State::InDoubt if report.open > 0 => {
+                self.ending = ending;
+                Ok(self.moved(State::Sending))
+            }
+            State::Sending | State::InDoubt => Err(Stale::NothingLeft),
+            state => Err(Stale::Decided { state }),
+        }
+    }
+
+    /// Ends a broadcast nobody decided in time.
+    ///
+    /// # Errors
+    /// `Decided` when it is no longer open, `Outdated` when its time has not come.
+    pub fn expire(mut self, now: Timestamp) -> Result<Self, Stale> {
+        if !self.state.is_undecided() {
+            return Err(Stale::Decided { state: self.state });
+        }
+        if now < self.expires_at {
+            return Err(Stale::Outdated);
+        }
+        self.ending = Some(Ending { by: None, reason: None, at: now });
+        Ok(self.moved(State::Expired))
+    }
+
+    /// Whether a person may decide about batches in doubt.
+    ///
+    /// # Errors
+    /// `NothingInDoubt` when there are none (any more), `Outdated` for an older card.
+    pub fn doubt_is_open(&self, version: i64) -> Result<(), Stale> {
+        if self.state != State::InDoubt {
+            return Err(Stale::NothingInDoubt);
+        }
+        if self.version != version { Err(Stale::Outdated) } else { Ok(()) }
+    }
+
+    /// Brings the state in line with the batches after one of them changed.
+    pub fn follow(mut self, report: &Report) -> Self {
+        let state = standing(report);
+        if state == self.state {
+            self.revision += 1;
+            return self;
+        }
+        self.moved(state)
+    }
+}
+
+/// The state that batches come to once sending has begun.
+fn standing(report: &Report) -> State {
+    if report.in_doubt > 0 {
+        return State::InDoubt;
+    }
+    if report.open > 0 {
+        return State::Sending;
+    }
+    let all_accepted = report.accepted + report.taken_as_sent == report.batches;
+    if all_accepted && report.invalid.count() == 0 {
+        return State::Sent;
+    }
+    if report.ids_accepted > 0 || report.taken_as_sent > 0 {
+        return State::PartlySent;
+    }
+    if report.cancelled == report.batches { State::Cancelled } else { State::Failed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open_id(name: &str) -> OpenId {
+        OpenId::new(name).expect("a test id")
+    }
+
+    fn candidate(id: &str) -> DepartmentTarget {
+        let mut target = DepartmentTarget::unverified(DepartmentId::new(id).expect("a test id"));
+        target.path = vec!["客服部".into()];
+        target
+    }
+
+    fn pending(required: u32) -> Broadcast {
+        Broadcast {
+            id: BroadcastId::parse("K7M2QX").expect("a test id"),
+            author: open_id("ou_author"),
+            origin: Origin {
+                chat_id: ChatId::new("oc_1").expect("a test id"),
+                message_id: MessageId::new("om_1").expect("a test id"),
+                language: Language::Zh,
+            },
+            content: Content::Text("开会".into()),
+            audience: Audience::new(vec![candidate("od-1")], vec![], vec![], vec![]),
+            questions: vec![],
+            fingerprint: "f".into(),
+            required,
+            state: State::Pending,
+            version: 1,
+            revision: 1,
+            created_at: Timestamp(0),
+            expires_at: Timestamp(1000),
+            approvals: vec![],
+            ending: None,
+        }
+    }
+
+    #[test]
+    fn two_approvers_are_two_people_and_the_first_does_not_outdate_the_second() {
+        let once = pending(2).approve(&open_id("ou_a"), 1, Timestamp(1)).expect("first approval");
+        assert_eq!((once.state, once.version, once.revision), (State::Pending, 1, 2));
+        assert_eq!(once.clone().approve(&open_id("ou_a"), 1, Timestamp(2)), Err(Stale::Twice));
+        let twice = once.approve(&open_id("ou_b"), 1, Timestamp(2)).expect("second approval");
+        assert_eq!(twice.state, State::Approved);
+        assert_eq!(twice.approve(&open_id("ou_c"), 1, Timestamp(3)), Err(Stale::Decided { state: State::Approved }));
+    }
+
+    #[test]
+    fn from_the_deadline_on_nobody_approves() {
+        assert!(pending(1).approve(&open_id("ou_a"), 1, Timestamp(999)).is_ok());
+        assert_eq!(pending(1).approve(&open_id("ou_a"), 1, Timestamp(1000)), Err(Stale::Expired));
+        assert_eq!(pending(1).expire(Timestamp(999)), Err(Stale::Outdated));
+        assert_eq!(pending(1).expire(Timestamp(1000)).expect("expired").state, State::Expired);
+    }
+
+    #[test]
+    fn an_old_card_decides_nothing() {
+        assert_eq!(pending(1).approve(&open_id("ou_a"), 0, Timestamp(1)), Err(Stale::Outdated));
+        assert_eq!(pending(1).reject(&open_id("ou_a"), None, 2, Timestamp(1)), Err(Stale::Outdated));
+    }
+
+    #[test]
+    fn the_last_choice_makes_it_pending_with_a_fingerprint() {
+        let mut broadcast = pending(1);
+        broadcast.state = State::NeedsChoice;
+        broadcast.fingerprint = String::new();
+        broadcast.audience = Audience::default();
+        broadcast.questions =
+            vec![Question { typed: "客服部".into(), candidates: vec![candidate("od-5"), candidate("od-6")] }];
+        let chosen = DepartmentId::new("od-6").expect("a test id");
+        let stranger = DepartmentId::new("od-7").expect("a test id");
+        assert_eq!(broadcast.clone().pick(&stranger, 1, Timestamp(1)), Err(Stale::NoSuchChoice));
+        let picked = broadcast.pick(&chosen, 1, Timestamp(1)).expect("picked");
+        assert_eq!(picked.state, State::Pending);
+        assert_eq!(picked.audience.departments[0].id, chosen);
+        assert_eq!(picked.fingerprint.len(), 64);
+    }
+
+    #[test]
+    fn what_the_batches_come_to() {
+        let report = |accepted, refused, in_doubt, open, cancelled, invalid: usize| Report {
+            batches: accepted + refused + in_doubt + open + cancelled,
+            accepted,
+            refused,
+            in_doubt,
+            open,
+            cancelled,
+            ids_accepted: (accepted * 2).saturating_sub(invalid),
+            invalid: super::super::batch::InvalidIds {
+                open_ids: vec!["ou_x".into(); invalid],
+                ..super::super::batch::InvalidIds::default()
+            },
+            ..Report::default()
+        };
+        assert_eq!(standing(&report(2, 0, 0, 0, 0, 0)), State::Sent);
+        assert_eq!(standing(&report(2, 0, 0, 0, 0, 1)), State::PartlySent);
+        assert_eq!(standing(&report(1, 0, 0, 0, 0, 2)), State::Failed);
+        assert_eq!(standing(&report(1, 1, 0, 0, 0, 0)), State::PartlySent);
+        assert_eq!(standing(&report(0, 2, 0, 0, 0, 0)), State::Failed);
+        assert_eq!(standing(&report(1, 0, 1, 1, 0, 0)), State::InDoubt);
+        assert_eq!(standing(&report(1, 0, 0, 1, 0, 0)), State::Sending);
+        assert_eq!(standing(&report(1, 0, 0, 0, 1, 0)), State::PartlySent);
+        assert_eq!(standing(&report(0, 0, 0, 0, 2, 0)), State::Cancelled);
+    }
+
+    #[test]
+    fn a_decided_broadcast_cannot_be_cancelled_and_a_sending_one_only_while_something_is_left() {
+        let mut sending = pending(1);
+        sending.state = State::Sending;
+        let left = Report { open: 1, batches: 2, accepted: 1, ..Report::default() };
+        let none = Report { open: 0, batches: 2, accepted: 2, ..Report::default() };
+        let author = open_id("ou_author");
+        assert!(sending.clone().cancel(&author, &left, Timestamp(1)).is_ok());
+        assert_eq!(sending.clone().cancel(&author, &none, Timestamp(1)), Err(Stale::NothingLeft));
+        sending.state = State::Sent;
+        assert_eq!(sending.cancel(&author, &none, Timestamp(1)), Err(Stale::Decided { state: State::Sent }));
+    }
+
+    #[test]
+    fn every_state_has_its_own_word() {
+        for state in State::ALL {
+            assert_eq!(State::parse(state.as_str()), Some(state));
+        }
+    }
+}

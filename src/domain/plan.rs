@@ -1,0 +1,199 @@
+//! Audience and content become the request bodies of `batch_send`.
+//!
+//! The plan is stable: the same audience gives the same batches in the same order, so that what was approved, what is
+//! in the ledger and what goes over the wire can be compared byte for byte.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::audience::Audience;
+use super::content::{Content, Node, Post};
+use super::ids::{DepartmentId, OpenId, UnionId, UserId};
+
+/// Ids in each of the four lists of one call. Source: batch_send, "request body".
+pub const IDS_MAX: usize = 200;
+
+/// Bytes of a request body that carries text. Source: batch_send, 150 KB with 1 KB = 1,024 bytes.
+pub const TEXT_BODY_BYTES_MAX: usize = 150 * 1024;
+
+/// Bytes of a request body that carries rich text or a card. Source: batch_send, 30 KB.
+pub const POST_BODY_BYTES_MAX: usize = 30 * 1024;
+
+/// The ids of one call: at most [`IDS_MAX`] in each list, at least one in all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Targets {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub department_ids: Vec<DepartmentId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_ids: Vec<OpenId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user_ids: Vec<UserId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub union_ids: Vec<UnionId>,
+}
+
+impl Targets {
+    /// Ids in all four lists.
+    pub fn count(&self) -> usize {
+        self.department_ids.len() + self.open_ids.len() + self.user_ids.len() + self.union_ids.len()
+    }
+}
+
+/// Splits an audience into the smallest number of calls: each call takes up to [`IDS_MAX`] of every kind.
+pub fn batches(audience: &Audience) -> Vec<Targets> {
+    let departments: Vec<_> = audience.departments.iter().map(|department| department.id.clone()).collect();
+    let open_ids: Vec<_> = audience.open_ids.iter().map(|person| person.id.clone()).collect();
+    let user_ids: Vec<_> = audience.user_ids.iter().map(|person| person.id.clone()).collect();
+    let union_ids: Vec<_> = audience.union_ids.iter().map(|person| person.id.clone()).collect();
+    let longest = [departments.len(), open_ids.len(), user_ids.len(), union_ids.len()].into_iter().max().unwrap_or(0);
+    (0..longest.div_ceil(IDS_MAX))
+        .map(|n| Targets {
+            department_ids: slice(&departments, n),
+            open_ids: slice(&open_ids, n),
+            user_ids: slice(&user_ids, n),
+            union_ids: slice(&union_ids, n),
+        })
+        .collect()
+}
+
+fn slice<T: Clone>(items: &[T], n: usize) -> Vec<T> {
+    items.iter().skip(n * IDS_MAX).take(IDS_MAX).cloned().collect()
+}
+
+/// The request body of one call, as it goes over the wire.
+pub fn request_body(content: &Content, targets: &Targets) -> String {
+    let mut body = match content {
+        Content::Text(text) => json!({ "msg_type": "text", "content": { "text": text } }),
+        Content::Post(post) => json!({ "msg_type": "post", "content": { "post": { "zh_cn": wire_post(post) } } }),
+    };
+    let ids = serde_json::to_value(targets).expect("lists of strings are always JSON");
+    if let (Value::Object(body), Value::Object(ids)) = (&mut body, ids) {
+        body.extend(ids);
+    }
+    body.to_string()
+}
+
+fn wire_post(post: &Post) -> Value {
+    let paragraphs: Vec<Vec<Value>> =
+        post.paragraphs.iter().map(|nodes| nodes.iter().filter_map(wire_node).collect()).collect();
+    json!({ "title": post.title, "content": paragraphs })
+}
+
+/// Text and links are what batch_send is known to take; [`unsupported`] names the rest before anyone is asked.
+fn wire_node(node: &Node) -> Option<Value> {
+    match node {
+        Node::Text { text } => Some(json!({ "tag": "text", "text": text })),
+        Node::Link { text, href } => Some(json!({ "tag": "a", "text": text, "href": href })),
+        Node::At { name, .. } => Some(json!({ "tag": "text", "text": format!("@{name}") })),
+        Node::Image { .. }
+        | Node::Media { .. }
+        | Node::Emotion { .. }
+        | Node::Rule
+        | Node::Code { .. }
+        | Node::Unknown { .. } => None,
+    }
+}
+
+/// The first thing in the content that cannot be broadcast, by its tag in Feishu.
+pub fn unsupported(content: &Content) -> Option<&str> {
+    let Content::Post(post) = content else { return None };
+    post.paragraphs.iter().flatten().find_map(|node| match node {
+        Node::Image { .. } => Some("img"),
+        Node::Media { .. } => Some("media"),
+        Node::Unknown { tag } => Some(tag.as_str()),
+        Node::Text { .. }
+        | Node::Link { .. }
+        | Node::At { .. }
+        | Node::Emotion { .. }
+        | Node::Rule
+        | Node::Code { .. } => None,
+    })
+}
+
+/// A content that no call of this plan may carry, in bytes of the largest request body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong {
+    pub bytes: usize,
+    pub bytes_max: usize,
+}
+
+/// Checks the largest request body of the plan against the platform's limit for its type.
+///
+/// # Errors
+/// [`TooLong`] with the size that was measured and the limit.
+pub fn measure(content: &Content, batches: &[Targets]) -> Result<(), TooLong> {
+    let bytes_max = match content {
+        Content::Text(_) => TEXT_BODY_BYTES_MAX,
+        Content::Post(_) => POST_BODY_BYTES_MAX,
+    };
+    let bytes = batches.iter().map(|targets| request_body(content, targets).len()).max().unwrap_or(0);
+    if bytes > bytes_max { Err(TooLong { bytes, bytes_max }) } else { Ok(()) }
+}
+
+/// What an approval is bound to: SHA-256 over every request body of the plan, in order.
+pub fn fingerprint(content: &Content, batches: &[Targets]) -> String {
+    let mut digest = Sha256::new();
+    for targets in batches {
+        let body = request_body(content, targets);
+        digest.update((body.len() as u64).to_be_bytes());
+        digest.update(body.as_bytes());
+    }
+    hex::encode(digest.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::audience::{DepartmentTarget, PersonTarget};
+    use super::*;
+
+    fn audience(departments: usize, people: usize) -> Audience {
+        let departments = (0..departments)
+            .map(|n| DepartmentTarget::unverified(DepartmentId::new(format!("od-{n}")).expect("a test id")));
+        let people =
+            (0..people).map(|n| PersonTarget { id: OpenId::new(format!("ou_{n}")).expect("a test id"), name: None });
+        Audience::new(departments.collect(), people.collect(), vec![], vec![])
+    }
+
+    #[test]
+    fn a_call_takes_two_hundred_of_each_kind() {
+        let plan = batches(&audience(201, 450));
+        assert_eq!(plan.len(), 3);
+        assert!(plan.iter().all(|batch| batch.department_ids.len() <= IDS_MAX && batch.open_ids.len() <= IDS_MAX));
+        assert_eq!(plan.iter().map(Targets::count).sum::<usize>(), 651);
+    }
+
+    #[test]
+    fn nobody_stands_in_two_batches() {
+        let plan = batches(&audience(1000, 1000));
+        let mut ids: Vec<_> = plan.iter().flat_map(|batch| batch.open_ids.iter()).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 1000);
+    }
+
+    #[test]
+    fn content_is_an_object_and_empty_lists_are_left_out() {
+        let body = request_body(&Content::Text("你好".into()), &batches(&audience(1, 0))[0]);
+        assert_eq!(body, r#"{"content":{"text":"你好"},"department_ids":["od-0"],"msg_type":"text"}"#);
+    }
+
+    #[test]
+    fn text_of_exactly_150_kb_passes_and_one_byte_more_does_not() {
+        let plan = batches(&audience(1, 0));
+        let frame = request_body(&Content::Text(String::new()), &plan[0]).len();
+        let fits = Content::Text("a".repeat(TEXT_BODY_BYTES_MAX - frame));
+        assert_eq!(measure(&fits, &plan), Ok(()));
+        let over = Content::Text("a".repeat(TEXT_BODY_BYTES_MAX - frame + 1));
+        assert_eq!(measure(&over, &plan).expect_err("one byte over").bytes, TEXT_BODY_BYTES_MAX + 1);
+    }
+
+    #[test]
+    fn another_text_or_another_target_is_another_fingerprint() {
+        let plan = batches(&audience(2, 0));
+        let one = fingerprint(&Content::Text("一".into()), &plan);
+        assert_ne!(one, fingerprint(&Content::Text("二".into()), &plan));
+        assert_ne!(one, fingerprint(&Content::Text("一".into()), &batches(&audience(1, 0))));
+        assert_eq!(one, fingerprint(&Content::Text("一".into()), &batches(&audience(2, 0))));
+    }
+}

@@ -1,0 +1,83 @@
+//! The numbers of a broadcast, added up from its batches.
+//!
+//! Three words, three numbers: accepted by Feishu is not delivered, and delivered is not read.
+
+use super::batch::{Batch, BatchState, InvalidIds, WaitCause};
+use super::ids::{BatchMessageId, Timestamp};
+
+/// What the batches of one broadcast come to at this moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    pub batches: usize,
+    pub accepted: usize,
+    pub refused: usize,
+    pub in_doubt: usize,
+    pub taken_as_sent: usize,
+    pub cancelled: usize,
+    pub open: usize,
+    /// Ids named in all batches.
+    pub ids: usize,
+    /// Ids in accepted batches that Feishu did not call invalid.
+    pub ids_accepted: usize,
+    pub message_ids: Vec<BatchMessageId>,
+    pub invalid: InvalidIds,
+    /// Distinct error codes of refused batches, in the order of the batches.
+    pub codes: Vec<i64>,
+    /// Feishu's trace ids of refused or doubtful calls.
+    pub log_ids: Vec<String>,
+    /// People delivered to and people who read, once Feishu has reported anything.
+    pub reached: Option<u64>,
+    pub read: Option<u64>,
+    pub counted: u64,
+    /// Why the next batch waits, and until when.
+    pub waiting: Option<(WaitCause, Timestamp)>,
+}
+
+impl Report {
+    /// Adds up batches in the order of their plan.
+    pub fn of(batches: &[Batch]) -> Self {
+        let mut report = Self { batches: batches.len(), ..Self::default() };
+        for batch in batches {
+            report.add(batch);
+        }
+        report
+    }
+
+    fn add(&mut self, batch: &Batch) {
+        self.ids += batch.targets.count();
+        let invalid = &batch.outcome.invalid;
+        self.invalid.departments.extend(invalid.departments.iter().cloned());
+        self.invalid.open_ids.extend(invalid.open_ids.iter().cloned());
+        self.invalid.user_ids.extend(invalid.user_ids.iter().cloned());
+        self.invalid.union_ids.extend(invalid.union_ids.iter().cloned());
+        match batch.state {
+            BatchState::Accepted => {
+                self.accepted += 1;
+                self.ids_accepted += batch.targets.count().saturating_sub(batch.outcome.invalid.count());
+                self.message_ids.extend(batch.outcome.message_id.clone());
+            }
+            BatchState::Refused => {
+                self.refused += 1;
+                self.codes.extend(batch.outcome.code.filter(|code| !self.codes.contains(code)));
+                self.log_ids.extend(batch.outcome.log_id.clone());
+            }
+            BatchState::InDoubt => {
+                self.in_doubt += 1;
+                self.log_ids.extend(batch.outcome.log_id.clone());
+            }
+            BatchState::TakenAsSent => self.taken_as_sent += 1,
+            BatchState::Cancelled => self.cancelled += 1,
+            BatchState::Planned | BatchState::Sending => {
+                self.open += 1;
+                if let (None, Some(cause)) = (self.waiting, batch.outcome.waiting) {
+                    self.waiting = Some((cause, batch.not_before));
+                }
+            }
+        }
+        if let Some(progress) = batch.progress {
+            self.reached = Some(self.reached.unwrap_or(0) + progress.reached);
+            self.read = Some(self.read.unwrap_or(0) + progress.read);
+            self.counted += progress.valid;
+        }
+    }
+}

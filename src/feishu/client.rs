@@ -1,0 +1,241 @@
+//! The calls this program makes, over one HTTP client.
+//!
+//! One private path for all: attach the token, send, and let [`super::answer`] read what comes back. A refused app token is renewed and the call made once more, which is safe even for
+//! `batch_send`, since such a refusal means that nothing was done.
+//!
+//! Nothing else is ever repeated here. There are no redirects, and the HTTP library's own replays of refused streams
+//! are off. What remains is that it moves a request to a fresh connection when the idle one it had picked turns out
+//! closed before the request was handed over; not a byte was written then, and anything later is an error
+//! (`hyper-util` returns the unsent request in exactly that case). Sources: "Request and response structure" of the
+//! API call guide; the token rules in [`super::token`].
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use url::{Host, Url};
+
+use super::answer::{Answer, note, read, transport};
+use super::codes::Call;
+use super::error::{CallError, Class};
+use super::token::{Fetched, TenantTokens};
+use super::wire::{number, text, text_or_empty};
+use crate::domain::ids::{OpenId, Timestamp};
+
+/// Time to connect, TLS included.
+pub const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Time for a whole call. `batch_send` gets more of it, since giving up on it too early costs a person's decision.
+const fn time_max(call: Call) -> Duration {
+    Duration::from_secs(if matches!(call, Call::BatchSend) { 30 } else { 10 })
+}
+
+/// Time an idle connection is kept. Well below the minute after which gateways hang up by themselves, since a request
+/// that meets such a hang-up is one whose fate nobody knows.
+pub const IDLE_MAX: Duration = Duration::from_secs(20);
+
+/// Where Feishu is, and who we are.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Origin of the Open API, e.g. `https://open.feishu.cn`.
+    pub open_url: Url,
+    /// Origin of the page where people authorize, e.g. `https://accounts.feishu.cn`. Never derived from the other.
+    pub accounts_url: Url,
+    pub app_id: String,
+    pub app_secret: SecretString,
+}
+
+/// The settings cannot make a client.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("{0} is no web address")]
+    NoWebAddress(&'static str),
+    #[error("the HTTP client cannot be built")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Feishu, as one app speaks to it. Cheap to clone; clones share connections and the token.
+#[derive(Debug, Clone)]
+pub struct Feishu {
+    http: reqwest::Client,
+    pub(super) settings: Settings,
+    tokens: TenantTokens,
+}
+
+/// Who the bot is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BotInfo {
+    pub open_id: OpenId,
+    pub app_name: String,
+    /// 2 is enabled; anything else needs an admin. `None` where Feishu does not say.
+    pub activate_status: Option<u64>,
+}
+
+/// One request, before it has a token.
+pub(super) struct Ask<'a> {
+    pub call: Call,
+    pub method: Method,
+    /// What stands for the `:segment` of the call's path.
+    pub id: Option<&'a str>,
+    pub query: Vec<(&'static str, &'a str)>,
+    /// JSON.
+    pub body: Option<String>,
+}
+
+impl<'a> Ask<'a> {
+    pub fn get(call: Call) -> Self {
+        Self { call, method: Method::GET, id: None, query: vec![], body: None }
+    }
+
+    pub fn post(call: Call, body: &Value) -> Self {
+        Self { method: Method::POST, body: Some(body.to_string()), ..Self::get(call) }
+    }
+
+    pub fn id(self, id: &'a str) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
+    pub fn with(mut self, name: &'static str, value: &'a str) -> Self {
+        self.query.push((name, value));
+        self
+    }
+}
+
+impl Feishu {
+    /// Builds the client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`SetupError`] if an origin is no web address, or if the machine cannot do TLS.
+    pub fn new(settings: Settings) -> Result<Self, SetupError> {
+        for (name, url) in
+            [("the Open API origin", &settings.open_url), ("the accounts origin", &settings.accounts_url)]
+        {
+            if !matches!(url.scheme(), "http" | "https") {
+                return Err(SetupError::NoWebAddress(name));
+            }
+        }
+        let mut http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_MAX)
+            .pool_idle_timeout(IDLE_MAX)
+            .user_agent(concat!("feishu-broadcast/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&settings.open_url) {
+            // A proxy of the environment is for the way out, not for a tenant on this machine.
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(SetupError::Client)?;
+        Ok(Self { http, settings, tokens: TenantTokens::default() })
+    }
+
+    /// Who the bot is, and whether it is enabled.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn bot_info(&self, now: Timestamp) -> Result<BotInfo, CallError> {
+        let answer = self.ask_as_app(now, &Ask::get(Call::BotInfo)).await?;
+        let Some(open_id) = text(&answer.body, "/bot/open_id").and_then(OpenId::new) else {
+            return Err(answer.incomplete());
+        };
+        Ok(BotInfo {
+            open_id,
+            app_name: text_or_empty(&answer.body, "/bot/app_name"),
+            activate_status: number(&answer.body, "/bot/activate_status"),
+        })
+    }
+
+    /// Makes a call in the app's name, once more with a fresh token if Feishu refuses the one in hand.
+    pub(super) async fn ask_as_app(&self, now: Timestamp, ask: &Ask<'_>) -> Result<Answer, CallError> {
+        let token = self.tenant_token(now).await?;
+        match self.ask(ask, Some(&token)).await {
+            Err(CallError::Refused(refusal)) if refusal.class() == Class::Reauthenticate => {
+                self.tokens.forget(&token).await;
+                let fresh = self.tenant_token(now).await?;
+                self.ask(ask, Some(&fresh)).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn tenant_token(&self, now: Timestamp) -> Result<SecretString, CallError> {
+        self.tokens.get(now, || self.fetch_tenant_token()).await
+    }
+
+    async fn fetch_tenant_token(&self) -> Result<Fetched, CallError> {
+        let credentials = json!({
+            "app_id": self.settings.app_id,
+            "app_secret": self.settings.app_secret.expose_secret(),
+        });
+        let answer = self.ask(&Ask::post(Call::TenantToken, &credentials), None).await?;
+        match text(&answer.body, "/tenant_access_token").filter(|token| !token.is_empty()) {
+            Some(token) => Ok(Fetched {
+                token: token.into(),
+                expires_in: number(&answer.body, "/expire").map(Duration::from_secs),
+            }),
+            None => Err(answer.incomplete()),
+        }
+    }
+
+    /// Makes a call exactly once, and notes a failure in log and metrics.
+    pub(super) async fn ask(&self, ask: &Ask<'_>, token: Option<&SecretString>) -> Result<Answer, CallError> {
+        let started = Instant::now();
+        let answer = self.exchange(ask, token).await;
+        let outcome = answer.as_ref().map_or_else(CallError::outcome, |_| "ok");
+        metrics::counter!("feishu_calls_total", "call" => ask.call.label(), "outcome" => outcome).increment(1);
+        if let Err(error) = &answer {
+            note(error, started.elapsed());
+        }
+        answer
+    }
+
+    async fn exchange(&self, ask: &Ask<'_>, token: Option<&SecretString>) -> Result<Answer, CallError> {
+        let call = ask.call;
+        let mut request = self
+            .http
+            .request(ask.method.clone(), address(&self.settings.open_url, call.path(), ask.id, &ask.query))
+            .timeout(time_max(call));
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        if let Some(body) = &ask.body {
+            request = request.header("Content-Type", "application/json; charset=utf-8").body(body.clone());
+        }
+        let response = request.send().await.map_err(|error| transport(call, error))?;
+        read(call, response).await
+    }
+}
+
+/// The address of a call below `origin`, which may have a path of its own. Ids and values are percent-encoded.
+pub(super) fn address(origin: &Url, path: &str, id: Option<&str>, query: &[(&str, &str)]) -> Url {
+    let mut url = origin.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    {
+        let mut segments = url.path_segments_mut().expect("Feishu::new takes web addresses only, and those have paths");
+        segments.pop_if_empty();
+        for segment in path.split('/').skip(1) {
+            segments.push(if segment.starts_with(':') { id.unwrap_or_default() } else { segment });
+        }
+    }
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+        // A form writes a blank as `+`; `%20` is read the same way everywhere. A real plus is `%2B` by now.
+        let encoded = url.query().map(|query| query.replace('+', "%20"));
+        url.set_query(encoded.as_deref());
+    }
+    url
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/mod.rs"]
+mod tests;

@@ -1,0 +1,221 @@
+//! Feishu's error codes, sorted by what they allow the machine to do.
+//!
+//! One number can mean different things at different endpoints (`10003` is a wrong app id at the token endpoint and a
+//! wrong parameter elsewhere), so a code is read together with the call that got it; the endpoint's own table goes
+//! before the table every endpoint shares. A code in no table is [`Class::Unknown`].
+//! Sources: "Generic error codes", and the error tables of the endpoints named at each list.
+
+use super::error::Class;
+
+/// The calls this program makes. Bounded, so that it can label logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Call {
+    TenantToken,
+    BotInfo,
+    SendMessage,
+    ReplyMessage,
+    PatchCard,
+    BatchSend,
+    BatchProgress,
+    BatchReaders,
+    SearchDepartments,
+    Departments,
+    OauthToken,
+    UserInfo,
+}
+
+impl Call {
+    pub const ALL: [Self; 12] = [
+        Self::TenantToken,
+        Self::BotInfo,
+        Self::SendMessage,
+        Self::ReplyMessage,
+        Self::PatchCard,
+        Self::BatchSend,
+        Self::BatchProgress,
+        Self::BatchReaders,
+        Self::SearchDepartments,
+        Self::Departments,
+        Self::OauthToken,
+        Self::UserInfo,
+    ];
+
+    /// The path below the origin; a segment that begins with a colon stands for an id.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::TenantToken => "/open-apis/auth/v3/tenant_access_token/internal",
+            Self::BotInfo => "/open-apis/bot/v3/info",
+            Self::SendMessage => "/open-apis/im/v1/messages",
+            Self::ReplyMessage => "/open-apis/im/v1/messages/:message_id/reply",
+            Self::PatchCard => "/open-apis/im/v1/messages/:message_id",
+            // The trailing slash belongs to it.
+            Self::BatchSend => "/open-apis/message/v4/batch_send/",
+            Self::BatchProgress => "/open-apis/im/v1/batch_messages/:batch_message_id/get_progress",
+            Self::BatchReaders => "/open-apis/im/v1/batch_messages/:batch_message_id/read_user",
+            Self::SearchDepartments => "/open-apis/contact/v3/departments/search",
+            Self::Departments => "/open-apis/contact/v3/departments/batch",
+            Self::OauthToken => "/open-apis/authen/v2/oauth/token",
+            Self::UserInfo => "/open-apis/authen/v1/user_info",
+        }
+    }
+
+    /// The name in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::TenantToken => "tenant_token",
+            Self::BotInfo => "bot_info",
+            Self::SendMessage => "send_message",
+            Self::ReplyMessage => "reply_message",
+            Self::PatchCard => "patch_card",
+            Self::BatchSend => "batch_send",
+            Self::BatchProgress => "batch_progress",
+            Self::BatchReaders => "batch_readers",
+            Self::SearchDepartments => "search_departments",
+            Self::Departments => "departments",
+            Self::OauthToken => "oauth_token",
+            Self::UserInfo => "user_info",
+        }
+    }
+
+    /// The endpoint's own table; empty where the shared one says it all.
+    pub fn table(self) -> Table {
+        match self {
+            Self::TenantToken => TOKEN,
+            Self::SendMessage | Self::ReplyMessage | Self::PatchCard => MESSAGES,
+            Self::BatchSend => BATCH_SEND,
+            Self::BatchProgress | Self::BatchReaders => BATCH_FOLLOW,
+            Self::SearchDepartments | Self::Departments => CONTACTS,
+            Self::BotInfo | Self::OauthToken | Self::UserInfo => Table::EMPTY,
+        }
+    }
+}
+
+/// Codes by class. A list for each class that has codes of its own; `unknown` names those whose outcome is documented
+/// as not knowable, so that the shared table cannot promise more.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    pub retry: &'static [i64],
+    pub reauthenticate: &'static [i64],
+    pub fix_setup: &'static [i64],
+    pub permanent: &'static [i64],
+    pub unknown: &'static [i64],
+}
+
+impl Table {
+    const EMPTY: Self = Self { retry: &[], reauthenticate: &[], fix_setup: &[], permanent: &[], unknown: &[] };
+
+    fn class(self, code: i64) -> Option<Class> {
+        if self.unknown.contains(&code) {
+            Some(Class::Unknown)
+        } else if self.retry.contains(&code) {
+            Some(Class::Retry { after: None })
+        } else if self.reauthenticate.contains(&code) {
+            Some(Class::Reauthenticate)
+        } else if self.fix_setup.contains(&code) {
+            Some(Class::FixSetup)
+        } else if self.permanent.contains(&code) {
+            Some(Class::Permanent)
+        } else {
+            None
+        }
+    }
+}
+
+/// What `code` means as an answer to `call`.
+pub fn class_of(call: Call, code: i64) -> Class {
+    call.table().class(code).or_else(|| GENERIC.class(code)).unwrap_or(Class::Unknown)
+}
+
+/// Any endpoint may return these. Source: "Generic error codes" and "How to fix" pages of the API call guide.
+pub const GENERIC: Table = Table {
+    retry: &[
+        99991400, // gateway rate limit
+        2200, 1500, 1663, 1668, 5000, 10101, // internal errors
+    ],
+    reauthenticate: &[
+        99991661, 99991663, 99991664, 99991665, 99991671, 10005, 10013, 20013, 20014, // the app's token
+        99991668, 99991669, 99991677, 99991679, 20005, // a person's token
+    ],
+    fix_setup: &[99991401, 99991403, 99991662, 99991672, 99991673, 99991676, 99992361, 10012, 10014, 10015],
+    permanent: &[
+        99991201, 99991301, 30005, // a call that does not exist
+        99992402, 9499, 4000, 10001, 10003, // a parameter
+        99992351, 99992354, 99992357, 99992358, 99992359, 99992360, 99992363, 99992364, 99992380,
+        99992381, // an id
+    ],
+    unknown: &[],
+};
+
+/// Source: "Get tenant_access_token (custom app)".
+const TOKEN: Table = Table { fix_setup: &[10003], ..Table::EMPTY };
+
+/// Sources: the pages of create, reply and PATCH of `im/v1/messages`.
+const MESSAGES: Table = Table {
+    retry: &[
+        230020, // 5 a second to one person, chat or message
+        230049, 18121, // the same uuid is on its way
+    ],
+    fix_setup: &[230002, 230006, 230013, 230018, 230027, 230035, 230036],
+    permanent: &[
+        230001, 230011, 230015, 230017, 230019, 230022, 230025, 230028, 230029, 230031, 230034, 230038, 230050, 230053,
+        230054, 230055, 230071, 230072, 230075, 230099, 230110, 230111, 232009,
+    ],
+    ..Table::EMPTY
+};
+
+/// Source: the page of `batch_send` in both its versions. Every code there means that nothing was sent, except
+/// `10002`, and except the internal errors of the shared table, which promise nothing about what happened before.
+const BATCH_SEND: Table = Table {
+    retry: &[11232, 11233],
+    fix_setup: &[11203, 11204, 11205, 11207, 11209, 11210, 11223, 11225, 11247],
+    permanent: &[10003, 11101, 11227, 11231, 11235, 11246, 11248, 11312, 19036, 230100],
+    unknown: &[10002, 2200, 1500, 1663, 1668, 5000, 10101],
+    ..Table::EMPTY
+};
+
+/// Sources: the pages of `get_progress` and `read_user`. `230030` (id not found) also comes in the first minute after
+/// a batch was accepted, so it is worth asking again; whoever polls has an end of its own.
+const BATCH_FOLLOW: Table =
+    Table { retry: &[230030], fix_setup: &[230006, 230012, 230027], permanent: &[230001], ..Table::EMPTY };
+
+/// Sources: the pages of the contact v3 department calls. `40003` is an internal error here and here alone.
+const CONTACTS: Table = Table {
+    retry: &[48002, 40003],
+    fix_setup: &[40004, 40014, 41050, 42008],
+    permanent: &[48001, 40001, 40002, 40008, 40011, 40012, 40015, 41012, 43007, 43010, 44102],
+    ..Table::EMPTY
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_in_one_list_of_its_table() {
+        for table in Call::ALL.map(Call::table).into_iter().chain([GENERIC]) {
+            let lists = [table.retry, table.reauthenticate, table.fix_setup, table.permanent, table.unknown];
+            let mut codes = lists.concat();
+            let all = codes.len();
+            codes.sort_unstable();
+            codes.dedup();
+            assert_eq!(codes.len(), all, "{table:?}");
+        }
+    }
+
+    #[test]
+    fn one_number_may_mean_two_things() {
+        assert_eq!(class_of(Call::TenantToken, 10003), Class::FixSetup);
+        assert_eq!(class_of(Call::SendMessage, 10003), Class::Permanent);
+        assert_eq!(class_of(Call::Departments, 40003), Class::Retry { after: None });
+        assert_eq!(class_of(Call::SendMessage, 40003), Class::Unknown);
+        assert_eq!(class_of(Call::SendMessage, 2200), Class::Retry { after: None });
+        assert_eq!(class_of(Call::BatchSend, 2200), Class::Unknown);
+    }
+
+    #[test]
+    fn labels_differ() {
+        let mut labels = Call::ALL.map(Call::label);
+        labels.sort_unstable();
+        assert!(labels.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}

@@ -1,0 +1,299 @@
+//! Wire JSON to [`Event`]: what happened at Feishu, in the words of this program.
+//!
+//! Every field of an event is optional on the wire, unknown fields are skipped, and an event that lacks what its
+//! reader needs is [`EventKind::Unknown`]: acknowledged and counted, never an error, since an error would only make
+//! Feishu push it again. Parsing is pure and repeatable, so that a stored body can be read again after a restart.
+//! Sources: "Event structure" of the subscription guide, and the pages of `im.message.receive_v1`,
+//! `card.action.trigger`, `auth.user_access_token.revoked_v4` and `im.message.recalled_v1`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::wire::{id, list, moment, object, text, text_or_empty};
+use crate::domain::content::{Body, Content, Mention, Node, Post};
+use crate::domain::ids::{ChatId, MessageId, OpenId, Timestamp, UnionId, UserId};
+
+/// The one name under which a push is remembered: a second push of the same key changes nothing.
+///
+/// `m:` and the message id for a message, because its event id may differ between pushes; `e:` and the event id for
+/// all else (`uuid` in the old schema).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventKey(String);
+
+impl EventKey {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EventKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One push, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub key: EventKey,
+    /// As Feishu names it, e.g. `im.message.receive_v1`.
+    pub event_type: String,
+    pub tenant_key: Option<String>,
+    /// For display and order only; Feishu writes milliseconds here and microseconds there.
+    pub created_at: Option<Timestamp>,
+    pub kind: EventKind,
+}
+
+/// What we know how to work on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventKind {
+    Message(MessageReceived),
+    CardAction(CardAction),
+    /// Somebody's authorization ended. `open_id` may be hidden from us, then nobody can be told.
+    TokenRevoked {
+        open_id: Option<OpenId>,
+        access: bool,
+        refresh: bool,
+    },
+    MessageRecalled {
+        message_id: MessageId,
+    },
+    /// Another type, or one of ours without what it takes to work on it.
+    Unknown,
+}
+
+/// A chat is with one person or with several. What Feishu does not name counts as a group: there a mention is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatKind {
+    OneToOne,
+    Group,
+}
+
+/// `im.message.receive_v1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageReceived {
+    pub message_id: MessageId,
+    pub chat_id: ChatId,
+    pub chat: ChatKind,
+    pub sender: OpenId,
+    /// False for bots and for a sender of no stated kind.
+    pub sender_is_user: bool,
+    pub tenant_key: Option<String>,
+    pub created_at: Option<Timestamp>,
+    /// The message this one answers.
+    pub parent_id: Option<MessageId>,
+    pub mentions: Vec<Mention>,
+    pub said: MessageBody,
+}
+
+impl MessageReceived {
+    /// The words of it, as far as it has any: enough to tell the language.
+    pub fn plain(&self) -> String {
+        match &self.said {
+            MessageBody::Said(body) => Content::from_body(body, &self.mentions, None).plain(),
+            MessageBody::Empty | MessageBody::Other { .. } => String::new(),
+        }
+    }
+}
+
+/// What the message holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageBody {
+    Said(Body),
+    /// Recalled before it was delivered.
+    Empty,
+    /// Something a command cannot be written in: an image, a file, a card.
+    Other {
+        message_type: String,
+    },
+}
+
+/// `card.action.trigger`: somebody pressed, chose or typed on a card of ours. Only `operator` says who; `value` is
+/// what we once put on the card and proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardAction {
+    pub operator: OpenId,
+    pub open_message_id: Option<MessageId>,
+    pub open_chat_id: Option<ChatId>,
+    /// Empty where the wire has no object, nor a text that holds one.
+    pub value: Map<String, Value>,
+    pub tag: String,
+    pub name: Option<String>,
+    /// What was chosen in a select.
+    pub option: Option<String>,
+    /// What was typed in an input that stands alone.
+    pub input_value: Option<String>,
+    /// Every input of a form, by name.
+    pub form_value: Map<String, Value>,
+}
+
+/// The bytes are no event of either schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a Feishu callback")]
+pub struct NotACallback;
+
+impl Event {
+    /// Reads a decrypted body, at the door or again from the store.
+    ///
+    /// # Errors
+    /// [`NotACallback`] for anything but an event of schema 2.0 or 1.0 with a type and an id. Who sent it is not
+    /// checked here: that is [`super::envelope::Door::enter`].
+    pub fn parse(body: &[u8]) -> Result<Self, NotACallback> {
+        let body: Value = serde_json::from_slice(body).map_err(|_| NotACallback)?;
+        Self::from_value(&body)
+    }
+
+    /// The same for a body that is JSON already.
+    pub(super) fn from_value(body: &Value) -> Result<Self, NotACallback> {
+        if text(body, "/schema") == Some("2.0") { Self::from_schema_2(body) } else { Self::from_schema_1(body) }
+    }
+
+    fn from_schema_2(body: &Value) -> Result<Self, NotACallback> {
+        let event_type = text(body, "/header/event_type").filter(|name| !name.is_empty()).ok_or(NotACallback)?;
+        let event_id = text(body, "/header/event_id").filter(|id| !id.is_empty()).ok_or(NotACallback)?;
+        let event = body.get("event").unwrap_or(&Value::Null);
+        let kind = match event_type {
+            "im.message.receive_v1" => message(event).map(EventKind::Message),
+            "card.action.trigger" => card_action(event).map(EventKind::CardAction),
+            "auth.user_access_token.revoked_v4" => Some(token_revoked(event)),
+            "im.message.recalled_v1" => {
+                id(event, "/message_id", MessageId::new).map(|message_id| EventKind::MessageRecalled { message_id })
+            }
+            _ => None,
+        }
+        .unwrap_or(EventKind::Unknown);
+        let key = match &kind {
+            EventKind::Message(message) => EventKey(format!("m:{}", message.message_id)),
+            EventKind::CardAction(_)
+            | EventKind::TokenRevoked { .. }
+            | EventKind::MessageRecalled { .. }
+            | EventKind::Unknown => EventKey(format!("e:{event_id}")),
+        };
+        Ok(Self {
+            key,
+            event_type: event_type.to_owned(),
+            tenant_key: text(body, "/header/tenant_key").map(str::to_owned),
+            created_at: text(body, "/header/create_time").and_then(moment),
+            kind,
+        })
+    }
+
+    /// The old schema. None of its events concerns us, but each deserves its acknowledgement.
+    fn from_schema_1(body: &Value) -> Result<Self, NotACallback> {
+        if text(body, "/type") != Some("event_callback") {
+            return Err(NotACallback);
+        }
+        let event_type = text(body, "/event/type").filter(|name| !name.is_empty()).ok_or(NotACallback)?;
+        let uuid = text(body, "/uuid").filter(|id| !id.is_empty()).ok_or(NotACallback)?;
+        // `ts` reads `1502199207.7171419`: seconds and a fraction.
+        let seconds = text(body, "/ts").and_then(|ts| ts.split('.').next());
+        Ok(Self {
+            key: EventKey(format!("e:{uuid}")),
+            event_type: event_type.to_owned(),
+            tenant_key: text(body, "/event/tenant_key").map(str::to_owned),
+            created_at: seconds.and_then(moment),
+            kind: EventKind::Unknown,
+        })
+    }
+}
+
+fn message(event: &Value) -> Option<MessageReceived> {
+    let message = event.get("message")?;
+    Some(MessageReceived {
+        message_id: id(message, "/message_id", MessageId::new)?,
+        chat_id: id(message, "/chat_id", ChatId::new)?,
+        chat: if text(message, "/chat_type") == Some("p2p") { ChatKind::OneToOne } else { ChatKind::Group },
+        sender: id(event, "/sender/sender_id/open_id", OpenId::new)?,
+        sender_is_user: text(event, "/sender/sender_type") == Some("user"),
+        tenant_key: text(event, "/sender/tenant_key").map(str::to_owned),
+        created_at: text(message, "/create_time").and_then(moment),
+        parent_id: id(message, "/parent_id", MessageId::new),
+        mentions: list(message, "/mentions").iter().filter_map(mention).collect(),
+        said: said(message),
+    })
+}
+
+fn mention(mention: &Value) -> Option<Mention> {
+    Some(Mention {
+        key: text(mention, "/key")?.to_owned(),
+        name: text_or_empty(mention, "/name"),
+        open_id: id(mention, "/id/open_id", OpenId::new),
+        union_id: id(mention, "/id/union_id", UnionId::new),
+        user_id: id(mention, "/id/user_id", UserId::new),
+    })
+}
+
+/// The content is JSON in a string: parsed a second time here.
+fn said(message: &Value) -> MessageBody {
+    let message_type = text_or_empty(message, "/message_type");
+    let content = text(message, "/content").unwrap_or_default();
+    if content.trim().is_empty() {
+        return MessageBody::Empty;
+    }
+    let parsed: Option<Value> = serde_json::from_str(content).ok();
+    match (message_type.as_str(), parsed) {
+        ("text", Some(content)) => MessageBody::Said(Body::Text(text_or_empty(&content, "/text"))),
+        ("post", Some(content)) => MessageBody::Said(Body::Post(post(&content))),
+        _ => MessageBody::Other { message_type },
+    }
+}
+
+/// Received rich text has no locale around it, unlike the one we send.
+fn post(content: &Value) -> Post {
+    let paragraphs = list(content, "/content");
+    Post {
+        title: text_or_empty(content, "/title"),
+        paragraphs: paragraphs.iter().map(|nodes| list(nodes, "").iter().map(node).collect()).collect(),
+    }
+}
+
+fn node(node: &Value) -> Node {
+    let field = |pointer: &str| text_or_empty(node, pointer);
+    match text(node, "/tag").unwrap_or_default() {
+        "text" => Node::Text { text: field("/text") },
+        "a" => Node::Link { text: field("/text"), href: field("/href") },
+        "at" => Node::At { key: field("/user_id"), name: field("/user_name") },
+        "img" => Node::Image { image_key: field("/image_key") },
+        "media" => Node::Media { file_key: field("/file_key"), image_key: text(node, "/image_key").map(str::to_owned) },
+        "emotion" => Node::Emotion { emoji_type: field("/emoji_type") },
+        "hr" => Node::Rule,
+        "code_block" => Node::Code { language: field("/language"), text: field("/text") },
+        other => Node::Unknown { tag: other.to_owned() },
+    }
+}
+
+fn card_action(event: &Value) -> Option<CardAction> {
+    Some(CardAction {
+        operator: id(event, "/operator/open_id", OpenId::new)?,
+        open_message_id: id(event, "/context/open_message_id", MessageId::new),
+        open_chat_id: id(event, "/context/open_chat_id", ChatId::new),
+        value: object(event, "/action/value"),
+        tag: text_or_empty(event, "/action/tag"),
+        name: text(event, "/action/name").map(str::to_owned),
+        option: text(event, "/action/option").map(str::to_owned),
+        input_value: text(event, "/action/input_value").map(str::to_owned),
+        form_value: object(event, "/action/form_value"),
+    })
+}
+
+/// `revoke_token_type` names one or both tokens, split by blanks; the documentation even shows a trailing one.
+/// Names neither: then both are gone for us, since using a dead token costs more than a new sign-in.
+fn token_revoked(event: &Value) -> EventKind {
+    let named: Vec<&str> = text(event, "/revoke_token_type").unwrap_or_default().split_whitespace().collect();
+    let access = named.contains(&"user_access_token");
+    let refresh = named.contains(&"refresh_token");
+    let neither = !access && !refresh;
+    EventKind::TokenRevoked {
+        open_id: id(event, "/open_id", OpenId::new),
+        access: access || neither,
+        refresh: refresh || neither,
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/event.rs"]
+mod tests;

@@ -1,0 +1,246 @@
+//! The ledger: every call of `batch_send`, written down before it is made.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Store, StoreError, Tx, document, to_document};
+use crate::domain::batch::{Batch, BatchState, Outcome, Progress};
+use crate::domain::ids::{BatchMessageId, BroadcastId, Timestamp};
+use crate::domain::plan::Targets;
+
+/// The right to make one call and to write what came of it.
+#[derive(Debug, Clone)]
+pub struct BatchClaim {
+    pub batch: Batch,
+    fence: i64,
+}
+
+/// The right to ask once how far a batch has come.
+#[derive(Debug, Clone)]
+pub struct PollClaim {
+    pub broadcast: BroadcastId,
+    pub seq: i64,
+    pub message_id: BatchMessageId,
+    pub progress: Option<Progress>,
+    /// Polls so far, and how many of the last ones changed nothing.
+    pub polls: i64,
+    pub polls_same: i64,
+}
+
+fn read(row: &AnyRow) -> Result<Batch, StoreError> {
+    let state: String = row.try_get("state")?;
+    let broadcast: String = row.try_get("broadcast")?;
+    Ok(Batch {
+        broadcast: super::id(broadcast, |text| BroadcastId::parse(&text))?,
+        seq: row.try_get("seq")?,
+        state: BatchState::parse(&state).ok_or_else(|| StoreError::Unreadable(state.clone()))?,
+        targets: document::<Targets>(row.try_get::<&str, _>("targets")?)?,
+        attempts: row.try_get("attempts")?,
+        not_before: Timestamp(row.try_get("not_before")?),
+        outcome: document::<Outcome>(row.try_get::<&str, _>("outcome")?)?,
+        progress: row.try_get::<Option<String>, _>("progress")?.map(|text| document(&text)).transpose()?,
+    })
+}
+
+impl Store {
+    pub async fn batches(&self, broadcast: &BroadcastId) -> Result<Vec<Batch>, StoreError> {
+        let rows = sqlx::query(
+            "select broadcast, seq, state, targets, attempts, not_before, outcome, progress
+             from batches where broadcast = $1 order by seq",
+        )
+        .bind(broadcast.as_str())
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Broadcasts that hold a batch whose sender is gone: `sending`, with the lease run out.
+    pub async fn abandoned(&self, now: Timestamp) -> Result<Vec<BroadcastId>, StoreError> {
+        let rows = sqlx::query(
+            "select distinct broadcast from batches where state in ('planned', 'sending') and state = 'sending'
+             and not_before <= $1 limit 50",
+        )
+        .bind(now.0)
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let id: String = row.try_get("broadcast")?;
+                super::id(id, |text| BroadcastId::parse(&text))
+            })
+            .collect()
+    }
+
+    /// Takes one accepted batch whose delivery should be asked for, and puts its next poll at `next`.
+    pub async fn claim_poll(&self, now: Timestamp, next: Timestamp) -> Result<Option<PollClaim>, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "update batches set next_poll_at = $2, polls = polls + 1
+             where (broadcast, seq) in (
+                select broadcast, seq from batches where next_poll_at is not null and next_poll_at <= $1
+                order by next_poll_at limit 1)
+             returning broadcast, seq, outcome, progress, polls, polls_same",
+        )
+        .bind(now.0)
+        .bind(next.0)
+        .fetch_optional(tx.connection())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let broadcast: String = row.try_get("broadcast")?;
+        let outcome: Outcome = document(row.try_get::<&str, _>("outcome")?)?;
+        let claim = PollClaim {
+            broadcast: super::id(broadcast, |text| BroadcastId::parse(&text))?,
+            seq: row.try_get("seq")?,
+            message_id: outcome
+                .message_id
+                .ok_or_else(|| StoreError::Unreadable("an accepted batch without an id".into()))?,
+            progress: row.try_get::<Option<String>, _>("progress")?.map(|text| document(&text)).transpose()?,
+            polls: row.try_get("polls")?,
+            polls_same: row.try_get("polls_same")?,
+        };
+        tx.commit().await?;
+        Ok(Some(claim))
+    }
+}
+
+impl Tx {
+    pub async fn batches(&mut self, broadcast: &BroadcastId) -> Result<Vec<Batch>, StoreError> {
+        let rows = sqlx::query(
+            "select broadcast, seq, state, targets, attempts, not_before, outcome, progress
+             from batches where broadcast = $1 order by seq",
+        )
+        .bind(broadcast.as_str())
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Writes the plan of a broadcast, numbered from 1.
+    pub async fn insert_batches(
+        &mut self,
+        broadcast: &BroadcastId,
+        plan: &[Targets],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let outcome = to_document(&Outcome::default());
+        for (place, targets) in plan.iter().enumerate() {
+            sqlx::query(
+                "insert into batches (broadcast, seq, state, targets, not_before, outcome)
+                 values ($1, $2, 'planned', $3, $4, $5)",
+            )
+            .bind(broadcast.as_str())
+            .bind(i64::try_from(place + 1).expect("a plan has fewer batches than i64 can count"))
+            .bind(to_document(targets))
+            .bind(now.0)
+            .bind(&outcome)
+            .execute(self.connection())
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next batch that may leave. One batch of a broadcast at a time, in the order of the plan, and none
+    /// while an earlier one is in doubt.
+    pub async fn claim_batch(
+        &mut self,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<BatchClaim>, StoreError> {
+        let row = sqlx::query(
+            "update batches set state = 'sending', not_before = $2, fence = fence + 1, attempts = attempts + 1
+             where (broadcast, seq) in (
+                select b.broadcast, b.seq from batches b join broadcasts c on c.id = b.broadcast
+                where b.state in ('planned', 'sending') and b.state = 'planned' and b.not_before <= $1
+                  and c.state in ('approved', 'sending')
+                  and not exists (
+                    select 1 from batches o where o.broadcast = b.broadcast
+                    and (o.state in ('sending', 'in-doubt') or (o.state = 'planned' and o.seq < b.seq)))
+                order by c.created_at, b.seq limit 1)
+             returning broadcast, seq, state, targets, attempts, not_before, outcome, progress, fence",
+        )
+        .bind(now.0)
+        .bind(lease_until.0)
+        .fetch_optional(self.connection())
+        .await?;
+        row.as_ref().map(|row| Ok(BatchClaim { batch: read(row)?, fence: row.try_get("fence")? })).transpose()
+    }
+
+    /// Writes what came of a call.
+    ///
+    /// # Errors
+    /// `Conflict` when the claim was lost: the batch is in doubt by now and a late answer must not hide that.
+    pub async fn settle_batch(
+        &mut self,
+        claim: &BatchClaim,
+        settled: &Batch,
+        poll_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "update batches set state = $4, not_before = $5, outcome = $6, next_poll_at = $7
+             where broadcast = $1 and seq = $2 and fence = $3 and state = 'sending'",
+        )
+        .bind(settled.broadcast.as_str())
+        .bind(settled.seq)
+        .bind(claim.fence)
+        .bind(settled.state.as_str())
+        .bind(settled.not_before.0)
+        .bind(to_document(&settled.outcome))
+        .bind(poll_at.map(|moment| moment.0))
+        .execute(self.connection())
+        .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+    }
+
+    /// Moves a batch on that no call is running for: a person's decision, or an abandoned call. The fence is raised,
+    /// so that a sender who comes back late writes nothing.
+    ///
+    /// # Errors
+    /// `Conflict` when the batch is no longer in the state `from`.
+    pub async fn move_batch(&mut self, batch: &Batch, from: BatchState) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "update batches set state = $4, not_before = $5, outcome = $6, fence = fence + 1
+             where broadcast = $1 and seq = $2 and state = $3",
+        )
+        .bind(batch.broadcast.as_str())
+        .bind(batch.seq)
+        .bind(from.as_str())
+        .bind(batch.state.as_str())
+        .bind(batch.not_before.0)
+        .bind(to_document(&batch.outcome))
+        .execute(self.connection())
+        .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+    }
+
+    /// Writes how far a batch has come and when to ask again; `None` ends the asking.
+    pub async fn record_progress(
+        &mut self,
+        poll: &PollClaim,
+        progress: Option<Progress>,
+        polls_same: i64,
+        next: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update batches set progress = coalesce($3, progress), polls_same = $4, next_poll_at = $5
+             where broadcast = $1 and seq = $2",
+        )
+        .bind(poll.broadcast.as_str())
+        .bind(poll.seq)
+        .bind(progress.map(|progress| to_document(&progress)))
+        .bind(polls_same)
+        .bind(next.map(|moment| moment.0))
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Asks for the delivery of a broadcast's accepted batches as soon as possible.
+    pub async fn poll_now(&mut self, broadcast: &BroadcastId, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("update batches set next_poll_at = $2 where broadcast = $1 and state = 'accepted'")
+            .bind(broadcast.as_str())
+            .bind(now.0)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+}

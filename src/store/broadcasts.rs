@@ -1,0 +1,103 @@
+//! Broadcasts: one document each, changed only by whoever read its newest revision.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Store, StoreError, Tx, document, to_document};
+use crate::domain::broadcast::{Broadcast, State};
+use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
+
+/// Broadcasts a list shows at most.
+pub const LIST_MAX: i64 = 20;
+
+fn read(row: &AnyRow) -> Result<Broadcast, StoreError> {
+    document(row.try_get::<&str, _>("doc")?)
+}
+
+impl Store {
+    pub async fn broadcast(&self, id: &BroadcastId) -> Result<Option<Broadcast>, StoreError> {
+        let row = sqlx::query("select doc from broadcasts where id = $1")
+            .bind(id.as_str())
+            .fetch_optional(&mut *self.reader().await?)
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The newest broadcasts first, at most [`LIST_MAX`]; of one author or of all, in one state or in all.
+    pub async fn recent(&self, author: Option<&OpenId>, state: Option<State>) -> Result<Vec<Broadcast>, StoreError> {
+        let rows = sqlx::query(
+            "select doc from broadcasts
+             where ($1 = '' or author = $1) and ($2 = '' or state = $2 or ($2 = 'pending' and state = 'needs-choice'))
+             order by created_at desc limit $3",
+        )
+        .bind(author.map_or("", OpenId::as_str))
+        .bind(state.map_or("", State::as_str))
+        .bind(LIST_MAX)
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Undecided broadcasts whose deadline has passed, at most 50 at a time.
+    pub async fn overdue(&self, now: Timestamp) -> Result<Vec<BroadcastId>, StoreError> {
+        let rows = sqlx::query(
+            "select id from broadcasts where state in ('needs-choice', 'pending') and expires_at <= $1
+             order by expires_at limit 50",
+        )
+        .bind(now.0)
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let id: String = row.try_get("id")?;
+                super::id(id, |text| BroadcastId::parse(&text))
+            })
+            .collect()
+    }
+}
+
+impl Tx {
+    pub async fn broadcast(&mut self, id: &BroadcastId) -> Result<Option<Broadcast>, StoreError> {
+        let row = sqlx::query("select doc from broadcasts where id = $1")
+            .bind(id.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// # Errors
+    /// `Conflict` when the id is taken: draw another one.
+    pub async fn insert_broadcast(&mut self, broadcast: &Broadcast) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "insert into broadcasts (id, author, state, revision, created_at, expires_at, doc)
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+        )
+        .bind(broadcast.id.as_str())
+        .bind(broadcast.author.as_str())
+        .bind(broadcast.state.as_str())
+        .bind(broadcast.revision)
+        .bind(broadcast.created_at.0)
+        .bind(broadcast.expires_at.0)
+        .bind(to_document(broadcast))
+        .execute(self.connection())
+        .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+    }
+
+    /// Writes a changed broadcast where the store still holds revision `read`.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody changed it in between.
+    pub async fn update_broadcast(&mut self, broadcast: &Broadcast, read: i64) -> Result<(), StoreError> {
+        let done =
+            sqlx::query("update broadcasts set state = $3, revision = $4, doc = $5 where id = $1 and revision = $2")
+                .bind(broadcast.id.as_str())
+                .bind(read)
+                .bind(broadcast.state.as_str())
+                .bind(broadcast.revision)
+                .bind(to_document(broadcast))
+                .execute(self.connection())
+                .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+    }
+}

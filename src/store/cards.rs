@@ -1,0 +1,190 @@
+//! Copies of a broadcast's card. Each copy has one writer at a time and only ever moves forward: it is rendered from
+//! the newest revision at the moment it is sent, so a newer card is never overwritten by an older one.
+
+use sqlx::Row;
+
+use super::{Store, StoreError, Tx};
+use crate::domain::ids::{BroadcastId, MessageId, OpenId, Timestamp};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CardRole {
+    Author,
+    Approver,
+}
+
+impl CardRole {
+    fn as_str(self) -> &'static str {
+        match self {
+            CardRole::Author => "author",
+            CardRole::Approver => "approver",
+        }
+    }
+}
+
+/// The right to bring one copy up to date.
+#[derive(Debug, Clone)]
+pub struct CardClaim {
+    pub broadcast: BroadcastId,
+    pub person: OpenId,
+    pub role: CardRole,
+    /// The card in the chat; none before it was sent.
+    pub message_id: Option<MessageId>,
+    pub generation: i64,
+    /// Tries including this one since the last success.
+    pub attempts: i64,
+    fence: i64,
+}
+
+/// What became of an attempt to bring a copy up to date.
+#[derive(Debug, Clone)]
+pub enum CardOutcome {
+    /// It shows `revision` now.
+    Shown { revision: i64, message_id: MessageId },
+    /// It has to be tried again.
+    Later,
+    /// The card in the chat can no longer be changed: send a fresh one.
+    Afresh,
+    /// Nothing will mend it.
+    GivenUp,
+}
+
+impl Store {
+    /// Takes the copy that has been owed an update longest.
+    pub async fn claim_card(&self, now: Timestamp, lease_until: Timestamp) -> Result<Option<CardClaim>, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "update cards set not_before = $2, fence = fence + 1, attempts = attempts + 1
+             where (broadcast, person) in (
+                select broadcast, person from cards where shown < wanted and state = 'live' and not_before <= $1
+                order by not_before limit 1)
+             returning broadcast, person, role, message_id, generation, attempts, fence",
+        )
+        .bind(now.0)
+        .bind(lease_until.0)
+        .fetch_optional(tx.connection())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let broadcast: String = row.try_get("broadcast")?;
+        let role: String = row.try_get("role")?;
+        let claim = CardClaim {
+            broadcast: super::id(broadcast, |text| BroadcastId::parse(&text))?,
+            person: super::id(row.try_get("person")?, OpenId::new)?,
+            role: if role == CardRole::Author.as_str() { CardRole::Author } else { CardRole::Approver },
+            message_id: row
+                .try_get::<Option<String>, _>("message_id")?
+                .map(|text| super::id(text, MessageId::new))
+                .transpose()?,
+            generation: row.try_get("generation")?,
+            attempts: row.try_get("attempts")?,
+            fence: row.try_get("fence")?,
+        };
+        tx.commit().await?;
+        Ok(Some(claim))
+    }
+
+    /// Writes what became of a copy; nothing if the claim was lost. `next` is when it may be changed again.
+    pub async fn settle_card(
+        &self,
+        claim: &CardClaim,
+        outcome: &CardOutcome,
+        next: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let statement = match outcome {
+            CardOutcome::Shown { .. } => {
+                "update cards set shown = $4, message_id = $5, not_before = $6, attempts = 0
+                 where broadcast = $1 and person = $2 and fence = $3"
+            }
+            CardOutcome::Later => {
+                "update cards set not_before = $6 where broadcast = $1 and person = $2 and fence = $3
+                 and $4 = 0 and $5 = ''"
+            }
+            CardOutcome::Afresh => {
+                "update cards set message_id = null, generation = generation + 1, not_before = $6
+                 where broadcast = $1 and person = $2 and fence = $3 and $4 = 0 and $5 = ''"
+            }
+            CardOutcome::GivenUp => {
+                "update cards set state = 'given-up', not_before = $6
+                 where broadcast = $1 and person = $2 and fence = $3 and $4 = 0 and $5 = ''"
+            }
+        };
+        let (revision, message_id) = match outcome {
+            CardOutcome::Shown { revision, message_id } => (*revision, message_id.as_str()),
+            CardOutcome::Later | CardOutcome::Afresh | CardOutcome::GivenUp => (0, ""),
+        };
+        sqlx::query(statement)
+            .bind(claim.broadcast.as_str())
+            .bind(claim.person.as_str())
+            .bind(claim.fence)
+            .bind(revision)
+            .bind(message_id)
+            .bind(next.0)
+            .execute(tx.connection())
+            .await?;
+        tx.commit().await
+    }
+}
+
+impl Tx {
+    /// Owes `person` a card of this broadcast; no-op if they have one.
+    pub async fn insert_card(
+        &mut self,
+        broadcast: &BroadcastId,
+        person: &OpenId,
+        role: CardRole,
+        wanted: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into cards (broadcast, person, role, wanted, not_before, state)
+             values ($1, $2, $3, $4, $5, 'live') on conflict do nothing",
+        )
+        .bind(broadcast.as_str())
+        .bind(person.as_str())
+        .bind(role.as_str())
+        .bind(wanted)
+        .bind(now.0)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Wants every copy to show `revision`, not before `from`.
+    pub async fn want_cards(
+        &mut self,
+        broadcast: &BroadcastId,
+        revision: i64,
+        from: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update cards set wanted = case when wanted < $2 then $2 else wanted end,
+                              not_before = case when not_before < $3 then $3 else not_before end
+             where broadcast = $1",
+        )
+        .bind(broadcast.as_str())
+        .bind(revision)
+        .bind(from.0)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Brings this person's copy up to date even though nothing changed: they pressed on an outdated card.
+    pub async fn reshow_card(
+        &mut self,
+        broadcast: &BroadcastId,
+        person: &OpenId,
+        from: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update cards set shown = wanted - 1, not_before = case when not_before < $3 then $3 else not_before end
+             where broadcast = $1 and person = $2 and shown >= wanted",
+        )
+        .bind(broadcast.as_str())
+        .bind(person.as_str())
+        .bind(from.0)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! What Feishu pushed: stored once, worked on until done, remembered for a week.
+//!
+//! Acknowledging is group commit: events that arrive while a commit is on its way to the disk share the next one, so
+//! that a burst costs a few synchronisations instead of one each.
+
+use sqlx::{AnyPool, Row};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Store, StoreError, Tx};
+use crate::domain::ids::{OpenId, Timestamp};
+
+/// Events that share one commit at most.
+const GROUP_MAX: usize = 256;
+
+/// Events that may wait for a commit; beyond that the door answers 503 and Feishu pushes again.
+const WAITING_MAX: usize = 4096;
+
+/// What kind of work a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Message,
+    Revocation,
+    Press,
+    Login,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Message => "message",
+            Kind::Revocation => "revocation",
+            Kind::Press => "press",
+            Kind::Login => "login",
+        }
+    }
+}
+
+/// One verified event on its way to the disk.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub key: String,
+    pub kind: Kind,
+    pub person: String,
+    pub body: String,
+    pub received_at: Timestamp,
+}
+
+/// Whether an event was seen for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    First,
+    Again,
+}
+
+type Waiting = (Arrival, oneshot::Sender<Result<Seen, StoreError>>);
+
+/// The queue in front of the table and the task that empties it.
+#[derive(Clone)]
+pub(super) struct Accepting(mpsc::Sender<Waiting>);
+
+impl Accepting {
+    pub(super) fn start(write: AnyPool, begin: &'static str) -> Self {
+        let (sender, mut receiver) = mpsc::channel::<Waiting>(WAITING_MAX);
+        tokio::spawn(async move {
+            let mut group = Vec::with_capacity(GROUP_MAX);
+            while receiver.recv_many(&mut group, GROUP_MAX).await > 0 {
+                match commit_group(&write, begin, &group).await {
+                    Ok(seen) => {
+                        for ((_, answer), seen) in group.drain(..).zip(seen) {
+                            let _gone = answer.send(Ok(seen));
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, events = group.len(), "events could not be stored; Feishu will push them again");
+                        for (_, answer) in group.drain(..) {
+                            let _gone = answer.send(Err(StoreError::Unavailable));
+                        }
+                    }
+                }
+            }
+        });
+        Self(sender)
+    }
+}
+
+async fn commit_group(write: &AnyPool, begin: &'static str, group: &[Waiting]) -> Result<Vec<Seen>, StoreError> {
+    let mut tx = write.begin_with(begin).await?;
+    let mut seen = Vec::with_capacity(group.len());
+    for (arrival, _) in group {
+        seen.push(insert(&mut tx, arrival, "new").await?);
+    }
+    tx.commit().await?;
+    Ok(seen)
+}
+
+async fn insert(connection: &mut sqlx::AnyConnection, arrival: &Arrival, state: &str) -> Result<Seen, StoreError> {
+    let done = sqlx::query(
+        "insert into inbox (key, kind, person, body, state, not_before, received_at)
+         values ($1, $2, $3, $4, $5, $6, $6) on conflict do nothing",
+    )
+    .bind(&arrival.key)
+    .bind(arrival.kind.as_str())
+    .bind(&arrival.person)
+    .bind(&arrival.body)
+    .bind(state)
+    .bind(arrival.received_at.0)
+    .execute(connection)
+    .await?;
+    Ok(if done.rows_affected() == 0 { Seen::Again } else { Seen::First })
+}
+
+/// One row taken for work. Only its holder may finish it, and only until the lease ends.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub key: String,
+    pub person: String,
+    pub body: String,
+    /// Tries including this one.
+    pub attempts: i64,
+    pub received_at: Timestamp,
+    /// True when the row waited for an authorization that did not come in time.
+    pub waited_in_vain: bool,
+    pub is_revocation: bool,
+    fence: i64,
+}
+
+impl Store {
+    /// Stores an event durably. When this returns `Ok`, the event is on disk.
+    ///
+    /// # Errors
+    /// Any error means: not stored, or not known to be.
+    pub async fn accept(&self, arrival: Arrival) -> Result<Seen, StoreError> {
+        let (answer, stored) = oneshot::channel();
+        self.accepting.0.try_send((arrival, answer)).map_err(|_| StoreError::Unavailable)?;
+        stored.await.map_err(|_| StoreError::Unavailable)?
+    }
+
+    /// Takes the oldest event that may be worked on; a person's events one at a time.
+    pub async fn claim_event(&self, now: Timestamp, lease_until: Timestamp) -> Result<Option<Claim>, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "update inbox set state = 'taken', not_before = $2, fence = fence + 1, attempts = attempts + 1
+             where key = (
+                select key from inbox i
+                where i.state in ('new', 'taken', 'parked') and i.not_before <= $1
+                  and not exists (
+                    select 1 from inbox o
+                    where o.person = i.person and o.state in ('new', 'taken', 'parked') and o.state = 'taken'
+                      and o.not_before > $1)
+                order by i.received_at, i.key limit 1)
+             returning key, kind, person, body, attempts, fence, received_at, parked_until",
+        )
+        .bind(now.0)
+        .bind(lease_until.0)
+        .fetch_optional(tx.connection())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let claim = Claim {
+            key: row.try_get("key")?,
+            person: row.try_get("person")?,
+            body: row.try_get("body")?,
+            attempts: row.try_get("attempts")?,
+            received_at: Timestamp(row.try_get("received_at")?),
+            waited_in_vain: row.try_get::<Option<i64>, _>("parked_until")?.is_some(),
+            is_revocation: row.try_get::<String, _>("kind")? == Kind::Revocation.as_str(),
+            fence: row.try_get("fence")?,
+        };
+        tx.commit().await?;
+        Ok(Some(claim))
+    }
+
+    /// Puts an event back for later.
+    pub async fn postpone_event(&self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        tx.postpone_event(claim, until).await?;
+        tx.commit().await
+    }
+
+    /// Forgets events that were received before `before` and are done. Returns how many.
+    pub async fn prune_events(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let gone = sqlx::query("delete from inbox where received_at < $1 and state in ('done', 'given-up')")
+            .bind(before.0)
+            .execute(tx.connection())
+            .await?;
+        tx.commit().await?;
+        Ok(gone.rows_affected())
+    }
+
+    /// Events not yet worked on, parked ones included.
+    pub async fn events_open(&self) -> Result<i64, StoreError> {
+        let row = sqlx::query("select count(*) as n from inbox where state in ('new', 'taken', 'parked')")
+            .fetch_one(&mut *self.reader().await?)
+            .await?;
+        Ok(row.try_get("n")?)
+    }
+}
+
+impl Tx {
+    /// Claims a key that is worked on within this very transaction: a card press, a used login link.
+    pub async fn remember(&mut self, arrival: &Arrival) -> Result<Seen, StoreError> {
+        insert(self.connection(), arrival, "done").await
+    }
+
+    /// Ends an event together with everything it led to.
+    ///
+    /// # Errors
+    /// `Conflict` when the lease was lost: somebody else works on it, so nothing of this transaction may stay.
+    pub async fn finish_event(&mut self, claim: &Claim) -> Result<(), StoreError> {
+        self.leave(claim, "done").await
+    }
+
+    /// Ends an event that could not be worked on; its author is told in the same transaction.
+    ///
+    /// # Errors
+    /// As [`Self::finish_event`].
+    pub async fn give_up_event(&mut self, claim: &Claim) -> Result<(), StoreError> {
+        self.leave(claim, "given-up").await
+    }
+
+    async fn leave(&mut self, claim: &Claim, state: &str) -> Result<(), StoreError> {
+        let done =
+            sqlx::query("update inbox set state = $3, body = '' where key = $1 and fence = $2 and state = 'taken'")
+                .bind(&claim.key)
+                .bind(claim.fence)
+                .bind(state)
+                .execute(self.connection())
+                .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+    }
+
+    /// Puts an event back for later.
+    ///
+    /// # Errors
+    /// As [`Self::finish_event`].
+    pub async fn postpone_event(&mut self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
+        self.put_back(claim, "new", until, None).await
+    }
+
+    /// Lets an event wait for its person's authorization, at most until `until`.
+    ///
+    /// # Errors
+    /// As [`Self::finish_event`].
+    pub async fn park_event(&mut self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
+        self.put_back(claim, "parked", until, Some(until)).await
+    }
+
+    async fn put_back(
+        &mut self,
+        claim: &Claim,
+        state: &str,
+        until: Timestamp,
+        parked_until: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "update inbox set state = $3, not_before = $4, parked_until = $5
+             where key = $1 and fence = $2 and state = 'taken'",
+        )
+        .bind(&claim.key)
+        .bind(claim.fence)
+        .bind(state)
+        .bind(until.0)
+        .bind(parked_until.map(|moment| moment.0))
+        .execute(self.connection())
+        .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+    }
+
+    /// Lets the events that waited for this person's authorization go on. Returns how many.
+    pub async fn unpark_events(&mut self, person: &OpenId, now: Timestamp) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "update inbox set state = 'new', not_before = $2, parked_until = null, attempts = 0
+             where person = $1 and state = 'parked'",
+        )
+        .bind(person.as_str())
+        .bind(now.0)
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected())
+    }
+}

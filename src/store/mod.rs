@@ -1,0 +1,146 @@
+//! One memory. Everything that must outlive the process goes through here, in short transactions that never wait for
+//! the network.
+//!
+//! SQLite is the embedded default: write-ahead log, full synchronisation before anything is acknowledged, one
+//! connection that writes and a few that read, so that writers queue in the process instead of colliding in the file.
+//! The statements are plain SQL that PostgreSQL takes as well; `sqlx::Any` carries them to either.
+
+pub mod authorizations;
+pub mod batches;
+pub mod broadcasts;
+pub mod cards;
+pub mod inbox;
+pub mod letters;
+
+use std::time::Duration;
+
+use sqlx::any::{Any, AnyPoolOptions, install_default_drivers};
+use sqlx::{AnyConnection, AnyPool, Transaction};
+
+/// Connections that only read. A bot with a few admins rarely has two queries at once.
+const READERS_MAX: u32 = 2;
+
+/// How long a statement waits for another process that writes to the same file.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a caller waits for a connection before the store counts as unreachable.
+const ACQUIRE_WAIT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database does not answer: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("the database could not be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("the database holds something this version cannot read: {0}")]
+    Unreadable(String),
+    /// The queue in front of the database is full, or its commit failed.
+    #[error("the database could not store it")]
+    Unavailable,
+    /// Somebody else changed the row first: read again and decide again.
+    #[error("somebody else was faster")]
+    Conflict,
+}
+
+/// The database, opened and migrated.
+#[derive(Clone)]
+pub struct Store {
+    write: AnyPool,
+    read: AnyPool,
+    begin: &'static str,
+    /// The queue in front of the inbox table: many events, one commit.
+    accepting: inbox::Accepting,
+}
+
+/// A transaction that writes. Dropped without [`Tx::commit`] it leaves nothing behind.
+pub struct Tx {
+    inner: Transaction<'static, Any>,
+}
+
+impl Store {
+    /// Opens the database at `url` (`sqlite://path`), creates the file if it is missing and migrates it.
+    ///
+    /// # Errors
+    /// `Database` when the file cannot be opened or written, `Migration` when its schema is newer or damaged.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        install_default_drivers();
+        let url = with_create(url);
+        let pool = |max: u32| {
+            AnyPoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_WAIT).after_connect(|connection, _| {
+                Box::pin(async move {
+                    // FULL: a commit has reached the disk when it returns, which is what a 200 promises.
+                    for pragma in
+                        ["pragma journal_mode = wal", "pragma synchronous = full", "pragma temp_store = memory"]
+                    {
+                        sqlx::query(pragma).execute(&mut *connection).await?;
+                    }
+                    let busy = format!("pragma busy_timeout = {}", BUSY_WAIT.as_millis());
+                    sqlx::query(sqlx::AssertSqlSafe(busy)).execute(&mut *connection).await?;
+                    Ok(())
+                })
+            })
+        };
+        let write = pool(1).connect(&url).await?;
+        sqlx::migrate!("src/store/migrations").run(&write).await?;
+        let read = pool(READERS_MAX).connect_lazy(&url)?;
+        let begin = "begin immediate";
+        let accepting = inbox::Accepting::start(write.clone(), begin);
+        Ok(Self { write, read, begin, accepting })
+    }
+
+    /// Whether the store answers and holds our tables.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1 from inbox where key = ''").fetch_optional(&self.read).await?;
+        Ok(())
+    }
+
+    /// Begins a transaction that writes. Keep it short: on SQLite everyone else waits.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(Tx { inner: self.write.begin_with(self.begin).await? })
+    }
+
+    /// Closes every connection, after what is running has finished.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    async fn reader(&self) -> Result<sqlx::pool::PoolConnection<Any>, StoreError> {
+        Ok(self.read.acquire().await?)
+    }
+}
+
+impl Tx {
+    /// Makes everything in this transaction durable.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.inner.commit().await?)
+    }
+
+    fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.inner
+    }
+}
+
+/// SQLite creates the file only when asked to.
+fn with_create(url: &str) -> String {
+    match url.split_once('?') {
+        Some((_, options)) if options.contains("mode=") => url.to_owned(),
+        Some(_) => format!("{url}&mode=rwc"),
+        None => format!("{url}?mode=rwc"),
+    }
+}
+
+/// Reads a document column.
+fn document<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Unreadable(error.to_string()))
+}
+
+/// Writes a document column.
+fn to_document<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("our documents have string keys and finite numbers")
+}
+
+/// Reads an id column.
+fn id<T>(text: String, make: impl Fn(String) -> Option<T>) -> Result<T, StoreError> {
+    make(text.clone()).ok_or(StoreError::Unreadable(format!("`{text}` is no id")))
+}

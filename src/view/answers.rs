@@ -1,0 +1,314 @@
+//! What the bot answers in the chat and in toasts. Short: what happened, and what to do next.
+
+use jiff::tz::TimeZone;
+
+use super::{Text, moment, text};
+use crate::domain::audience::DepartmentTarget;
+use crate::domain::broadcast::{Broadcast, State};
+use crate::domain::command::CommandName;
+use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
+use crate::domain::policy::{Action, Roles};
+
+pub fn authorized(waiting: u64) -> Text {
+    if waiting > 0 {
+        Text::new("已授权，刚才的命令正在继续。", "Authorized; your command goes on.")
+    } else {
+        Text::new("已授权，可以按名称搜索部门了。", "Authorized; departments can be searched by name now.")
+    }
+}
+
+pub fn cannot_read(message_type: &str) -> Text {
+    Text::new(
+        format!(
+            "我只读文字和富文本里的命令，读不了这种消息（{message_type}）。\n例如：/broadcast 销售部 明天下午三点全员会"
+        ),
+        format!(
+            "I read commands in text and rich text only, not in this kind of message ({message_type}).\nFor example: /broadcast Sales all hands at three"
+        ),
+    )
+}
+
+pub fn waited_in_vain() -> Text {
+    Text::new(
+        "一小时内没有授权，刚才的命令已作废，没有发送任何内容。\n请先 /login，再重新发送命令。",
+        "You did not authorize within an hour, so the command was dropped; nothing was sent.\nUse /login first, then send the command again.",
+    )
+}
+
+pub fn comes_later(command: CommandName) -> Text {
+    let name = command.english();
+    Text::new(
+        format!("明白了：/{name}。这个功能还没有做好，什么也没有改变。"),
+        format!("Understood: /{name}. This does not work yet; nothing was changed."),
+    )
+}
+
+pub fn not_yet(part: &str) -> Text {
+    Text::new(
+        format!(
+            "明白了「{part}」，但这个功能还没有做好，没有发起群发。\n现在可以：/broadcast 销售部 明天下午三点全员会"
+        ),
+        format!(
+            "Understood “{part}”, but this does not work yet; nothing was proposed.\nThis works: /broadcast Sales all hands at three"
+        ),
+    )
+}
+
+pub fn gave_up(why: &Text) -> Text {
+    Text::new(
+        format!("没有办成，也没有发送任何内容：{}\n处理好之后请重新发送命令。", why.zh),
+        format!(
+            "This could not be done, and nothing was sent: {}\nSend the command again once that is mended.",
+            why.en
+        ),
+    )
+}
+
+pub fn trying_again(why: &Text) -> Text {
+    Text::new(
+        format!("命令已收到并保存，暂时办不了：{}\n我会继续尝试，不用重发。", why.zh),
+        format!(
+            "Your command is stored but cannot be worked on right now: {}\nI keep trying; no need to send it again.",
+            why.en
+        ),
+    )
+}
+
+pub fn no_such_broadcast(id: Option<&BroadcastId>) -> Text {
+    match id {
+        Some(id) => Text::new(
+            format!("没有编号为 {id} 的群发。用 /list 看最近的编号。"),
+            format!("There is no broadcast {id}. /list shows the recent ones."),
+        ),
+        None => Text::new(
+            "还没有任何群发。例如：/broadcast 销售部 明天下午三点全员会",
+            "There is no broadcast yet. For example: /broadcast Sales all hands at three",
+        ),
+    }
+}
+
+pub fn empty_list() -> Text {
+    Text::new("没有符合的群发。", "No broadcast to list.")
+}
+
+pub fn list_line(broadcast: &Broadcast, zone: &TimeZone) -> Text {
+    let word = text::state(broadcast.state);
+    let heads = text::heads(broadcast.audience.headcount());
+    let when = moment(broadcast.created_at, zone);
+    let begin: String = broadcast.content.plain().chars().take(20).collect::<String>().replace('\n', " ");
+    Text::new(
+        format!("{} · {} · {when} · {} · {begin}", broadcast.id, word.zh, heads.zh),
+        format!("{} · {} · {when} · {} · {begin}", broadcast.id, word.en, heads.en),
+    )
+}
+
+pub fn cancelled(id: &BroadcastId, some_sent: bool) -> Text {
+    if some_sent {
+        Text::new(
+            format!("群发 {id}：还没发出的部分已取消；已经发出的不受影响。"),
+            format!("Broadcast {id}: what had not left is cancelled; what has left is not affected."),
+        )
+    } else {
+        Text::new(format!("群发 {id} 已取消，没有发送。"), format!("Broadcast {id} is cancelled; nothing was sent."))
+    }
+}
+
+/// The answer to `/departments`.
+pub fn departments(keyword: &str, found: &[DepartmentTarget], total: usize, more: bool) -> Text {
+    if found.is_empty() {
+        return not_found(keyword, &[]);
+    }
+    let total_words = if more { format!("{total}+") } else { total.to_string() };
+    let mut lines = vec![Text::new(
+        format!("「{keyword}」找到 {total_words} 个部门："),
+        format!("{total_words} departments for “{keyword}”:"),
+    )];
+    for department in found {
+        let line = text::department(&department.full_path(), department.headcount);
+        lines.push(Text::new(format!("{} {}", line.zh, department.id), format!("{} {}", line.en, department.id)));
+    }
+    if total > found.len() || more {
+        lines.push(Text::new("……还有更多，请写得更具体", "… there are more; be more specific"));
+    }
+    Text::lines(&lines)
+}
+
+pub fn logged_out(had: bool) -> Text {
+    if had {
+        Text::new(
+            "已删除你的授权。飞书没有让应用收回令牌的接口；想彻底收回，请在飞书的授权管理里取消对本应用的授权。",
+            "Your authorization is deleted here. Feishu has no call to revoke the tokens; to withdraw the grant for good, remove this app in Feishu's authorization settings.",
+        )
+    } else {
+        Text::new("你没有授权过，没有可删除的。", "There was no authorization to delete.")
+    }
+}
+
+pub fn whoami(person: &OpenId, roles: Roles, until: Option<Timestamp>, zone: &TimeZone) -> Text {
+    let (zh, en) = match (roles.admin, roles.approver) {
+        (true, true) => ("管理员、审批人", "admin, approver"),
+        (true, false) => ("管理员", "admin"),
+        (false, true) => ("审批人", "approver"),
+        (false, false) => ("没有角色", "no role"),
+    };
+    let (granted_zh, granted_en) = match until {
+        Some(until) => {
+            let until = moment(until, zone);
+            (
+                format!("已授权，{until} 前有效（会自动续期）"),
+                format!("authorized until {until} (renewed automatically)"),
+            )
+        }
+        None => ("未授权（/login）".to_owned(), "not authorized (/login)".to_owned()),
+    };
+    Text::new(
+        format!("open_id：{person}\n角色：{zh}\n部门搜索：{granted_zh}"),
+        format!("open_id: {person}\nRoles: {en}\nDepartment search: {granted_en}"),
+    )
+}
+
+pub fn no_public_url() -> Text {
+    Text::new(
+        "还不能授权：部署时没有设置 PUBLIC_URL。请运维人员设置后重启；在那之前可以用部门 ID（od-…）代替名称。",
+        "Authorization is not possible yet: PUBLIC_URL is not set. Ask the operator to set it; until then use department ids (od-…) instead of names.",
+    )
+}
+
+pub fn no_content(is_reply: bool) -> Text {
+    if is_reply {
+        return Text::new(
+            "明白了目标，但「群发被回复的消息」还没有做好，没有发起群发。\n请把内容写在目标后面，例如：/broadcast 销售部 明天下午三点全员会",
+            "The targets are understood, but broadcasting the replied-to message does not work yet; nothing was proposed.\nWrite the content after the targets: /broadcast Sales all hands at three",
+        );
+    }
+    Text::new(
+        "明白了目标，但没有内容，没有发起群发。\n请把内容写在目标后面，例如：/broadcast 销售部 明天下午三点全员会",
+        "The targets are understood, but there is no content; nothing was proposed.\nWrite the content after the targets: /broadcast Sales all hands at three",
+    )
+}
+
+pub fn unsupported_part(tag: &str) -> Text {
+    Text::new(
+        format!("富文本里有还不能群发的部分（{tag}），没有发起群发。请去掉后重发，文字和链接都可以。"),
+        format!(
+            "The rich text holds something that cannot be broadcast yet ({tag}); nothing was proposed. Remove it; text and links are fine."
+        ),
+    )
+}
+
+pub fn too_few_approvers(required: u32, possible: usize) -> Text {
+    Text::new(
+        format!(
+            "需要 {required} 位审批人，但除你之外只有 {possible} 位，这条群发永远无法通过，所以没有发起。请运维人员调整 BROADCAST_APPROVERS 或 APPROVALS_REQUIRED。"
+        ),
+        format!(
+            "{required} approvers are needed, but there are only {possible} besides you, so this could never be approved and was not proposed. Ask the operator to change BROADCAST_APPROVERS or APPROVALS_REQUIRED."
+        ),
+    )
+}
+
+pub fn see_private_chat(id: &BroadcastId) -> Text {
+    Text::new(
+        format!("群发 {id} 的预览已私信给你。"),
+        format!("The preview of broadcast {id} is in your private chat with me."),
+    )
+}
+
+pub fn ambiguous(typed: &str, candidates: &[DepartmentTarget]) -> Text {
+    let mut lines = vec![Text::new(
+        format!("有 {} 个部门叫「{typed}」，请写出路径：", candidates.len()),
+        format!("{} departments are called “{typed}”; write a path:", candidates.len()),
+    )];
+    lines.extend(candidates.iter().map(|candidate| {
+        let path = candidate.path.join("/");
+        Text::same(format!("• /broadcast {path} …"))
+    }));
+    Text::lines(&lines)
+}
+
+pub fn not_found(typed: &str, near: &[String]) -> Text {
+    if near.is_empty() {
+        return Text::new(
+            format!("没有找到「{typed}」。可能是名称不对，或你在通讯录里看不到它。用 /departments 关键词 查一查。"),
+            format!(
+                "“{typed}” was not found. The name may differ, or you cannot see it in the directory. Try /departments KEYWORD."
+            ),
+        );
+    }
+    Text::new(
+        format!("没有找到「{typed}」。相近的有：{}", near.join("、")),
+        format!("“{typed}” was not found. Near names: {}", near.join(", ")),
+    )
+}
+
+pub fn too_many_namesakes(typed: &str) -> Text {
+    Text::new(
+        format!("叫「{typed}」的部门太多，请写路径（如 华东/{typed}）或部门 ID（od-…）。"),
+        format!("Too many departments are called “{typed}”; write a path (like East/{typed}) or the id (od-…)."),
+    )
+}
+
+pub fn nothing_proposed() -> Text {
+    Text::new("没有发起群发。", "Nothing was proposed.")
+}
+
+pub fn unknown_button() -> Text {
+    Text::new("这个按钮我不认识，没有改变任何东西。", "I do not know this button; nothing was changed.")
+}
+
+pub fn pressed_already() -> Text {
+    Text::new("已经收到过这次点击。", "This press was received already.")
+}
+
+pub fn refreshing() -> Text {
+    Text::new("正在更新数字。", "Bringing the numbers up to date.")
+}
+
+pub fn nothing_to_confirm() -> Text {
+    Text::new("没有需要确认的提醒。", "There is nothing to confirm.")
+}
+
+pub fn recall_comes_later() -> Text {
+    Text::new("撤回还没有做好，什么也没有改变。", "Recalling does not work yet; nothing was changed.")
+}
+
+/// The toast after a press that worked.
+pub fn decided(action: Action, after: &Broadcast) -> Text {
+    let id = &after.id;
+    match (action, after.state) {
+        (Action::Pick, State::NeedsChoice) => Text::new("已选择，还有一个要选。", "Chosen; one more to choose."),
+        (Action::Pick, _) => Text::new("已选择。", "Chosen."),
+        (Action::Approve, State::Pending) => Text::new(
+            format!("已通过，还需要 {} 人。", u64::from(after.required).saturating_sub(after.approvals.len() as u64)),
+            format!(
+                "Approved; {} more needed.",
+                u64::from(after.required).saturating_sub(after.approvals.len() as u64)
+            ),
+        ),
+        (Action::Approve, _) => Text::new(format!("已通过，{id} 开始发送。"), format!("Approved; {id} is being sent.")),
+        (Action::Reject, _) => {
+            Text::new(format!("已驳回，{id} 不会发送。"), format!("Rejected; {id} will not be sent."))
+        }
+        _ => Text::new("已完成。", "Done."),
+    }
+}
+
+pub fn doubt_decided(again: bool) -> Text {
+    if again {
+        Text::new("正在重新发送。", "Sending again.")
+    } else {
+        Text::new("已视为发送成功。", "Taken as sent.")
+    }
+}
+
+/// Why an authorization could not be renewed.
+pub fn oauth_failed(code: Option<i64>) -> Text {
+    let why = code.map_or_else(text::feishu_silent, super::advice);
+    Text::new(
+        format!("现在无法使用你的授权：{}\n没有发送任何内容；稍后重试，或 /login 重新授权。", why.zh),
+        format!(
+            "Your authorization cannot be used right now: {}\nNothing was sent; try again later, or /login anew.",
+            why.en
+        ),
+    )
+}

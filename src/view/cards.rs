@@ -1,0 +1,356 @@
+//! The card of a broadcast: one per person who has a say in it, the same facts on each, the buttons that are theirs.
+//!
+//! Card JSON 2.0. Text that people wrote goes into `plain_text` only, so that nothing they type becomes markup, a
+//! mention or a link of ours. Our own sentences carry both languages; each reader's client picks one.
+//! A card stays below 24 KB (the platform refuses 30 KB): what could be long is cut here and sent in full as a message.
+
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::{Text, result, text};
+use crate::domain::audience::{Audience, DepartmentTarget, Question};
+use crate::domain::broadcast::{Broadcast, State};
+use crate::domain::content::Content;
+use crate::domain::ids::OpenId;
+use crate::domain::report::Report;
+
+/// Letters of the content that a card shows; longer contents follow as a message of their own.
+pub const CONTENT_LETTERS_MAX: usize = 1500;
+
+/// Targets that a card lists one by one.
+const TARGETS_SHOWN_MAX: usize = 20;
+
+/// Letters of one target's path.
+const PATH_LETTERS_MAX: usize = 80;
+
+/// Who reads the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    Author,
+    Approver,
+}
+
+/// Everything a card shows.
+pub struct Facts<'a> {
+    pub broadcast: &'a Broadcast,
+    pub report: &'a Report,
+    pub zone: &'a TimeZone,
+}
+
+/// The card as this reader sees it now.
+pub fn card(facts: &Facts<'_>, reader: Reader) -> Value {
+    let broadcast = facts.broadcast;
+    let mut elements = Vec::new();
+    if reader == Reader::Approver {
+        elements.push(markdown(&text::asks(&broadcast.author)));
+    }
+    if broadcast.state == State::NeedsChoice {
+        questions(broadcast, reader, &mut elements);
+    }
+    audience(&broadcast.audience, &mut elements);
+    elements.push(json!({ "tag": "hr" }));
+    content(&broadcast.content, &mut elements);
+    elements.push(json!({ "tag": "hr" }));
+    standing(facts, reader, &mut elements);
+    buttons(facts, reader, &mut elements);
+    frame(&text::card_title(broadcast), broadcast.state, elements)
+}
+
+/// The preview of a dry run: the same card without an id, a state or a button.
+pub fn dry_run(shown: &Audience, what: &Content) -> Value {
+    let mut elements = Vec::new();
+    audience(shown, &mut elements);
+    elements.push(json!({ "tag": "hr" }));
+    content(what, &mut elements);
+    elements.push(note(&text::dry_run_note()));
+    json!({
+        "schema": "2.0",
+        "config": { "update_multi": true, "enable_forward": false },
+        "header": { "title": plain(&text::dry_run_title()), "template": "grey" },
+        "body": { "elements": elements },
+    })
+}
+
+/// The card that leads to the authorization page.
+pub fn login(url: &str, continues: bool) -> Value {
+    json!({
+        "schema": "2.0",
+        "config": { "update_multi": true, "enable_forward": false },
+        "header": { "title": plain(&text::login_title()), "template": "blue" },
+        "body": { "elements": [
+            markdown(&text::login_why(continues)),
+            {
+                "tag": "button",
+                "type": "primary_filled",
+                "text": plain(&text::login_button()),
+                "behaviors": [{ "type": "open_url", "default_url": url }],
+            },
+        ] },
+    })
+}
+
+fn frame(title: &Text, state: State, elements: Vec<Value>) -> Value {
+    let (template, tag) = match state {
+        State::NeedsChoice => ("wathet", "blue"),
+        State::Pending => ("orange", "orange"),
+        State::Approved | State::Scheduled | State::Sending => ("blue", "blue"),
+        State::Sent => ("green", "green"),
+        State::PartlySent => ("yellow", "yellow"),
+        State::Failed => ("red", "red"),
+        State::InDoubt => ("carmine", "carmine"),
+        State::Rejected | State::Cancelled | State::Expired | State::Recalled => ("grey", "neutral"),
+    };
+    json!({
+        "schema": "2.0",
+        "config": {
+            "update_multi": true,
+            "enable_forward": false,
+            "width_mode": "fill",
+            "summary": { "content": title.zh, "i18n_content": { "zh_cn": title.zh, "en_us": title.en } },
+        },
+        "header": {
+            "title": plain(title),
+            "template": template,
+            "text_tag_list": [{ "tag": "text_tag", "text": plain(&text::state(state)), "color": tag }],
+        },
+        "body": { "direction": "vertical", "vertical_spacing": "medium", "elements": elements },
+    })
+}
+
+fn questions(broadcast: &Broadcast, reader: Reader, elements: &mut Vec<Value>) {
+    for question in &broadcast.questions {
+        elements.push(div(&text::which_one(&question.typed, question.candidates.len())));
+        if reader == Reader::Author {
+            elements.push(pick(broadcast, question));
+        }
+    }
+}
+
+/// A select of the namesakes; the option's value is the department.
+fn pick(broadcast: &Broadcast, question: &Question) -> Value {
+    let options: Vec<Value> = question
+        .candidates
+        .iter()
+        .map(|candidate| {
+            json!({ "text": plain(&text::candidate(&short(&candidate.full_path()), candidate.headcount)),
+                    "value": candidate.id.as_str() })
+        })
+        .collect();
+    json!({
+        "tag": "select_static",
+        "placeholder": plain(&text::pick_placeholder()),
+        "options": options,
+        "width": "fill",
+        "behaviors": [callback(broadcast, "pick")],
+    })
+}
+
+fn audience(audience: &Audience, elements: &mut Vec<Value>) {
+    let mut lines: Vec<Text> = Vec::new();
+    for department in &audience.departments {
+        lines.push(department_line(department));
+    }
+    let named = |name: &Option<String>, id: &str| match name {
+        Some(name) => format!("@{name}"),
+        None => id.to_owned(),
+    };
+    lines.extend(audience.open_ids.iter().map(|p| Text::same(format!("• {}", named(&p.name, p.id.as_str())))));
+    lines.extend(audience.union_ids.iter().map(|p| Text::same(format!("• {}", named(&p.name, p.id.as_str())))));
+    lines.extend(audience.user_ids.iter().map(|p| Text::same(format!("• {}", named(&p.name, p.id.as_str())))));
+    let more = lines.len().saturating_sub(TARGETS_SHOWN_MAX);
+    lines.truncate(TARGETS_SHOWN_MAX);
+    if more > 0 {
+        lines.push(text::and_more(more));
+    }
+    if lines.is_empty() {
+        return;
+    }
+    elements.push(markdown(&text::audience_heading(audience.headcount())));
+    elements.push(div(&Text::lines(&lines)));
+    for covered in audience.covered.iter().take(TARGETS_SHOWN_MAX) {
+        elements.push(note(&text::covered(&short(&covered.department), &short(&covered.inside))));
+    }
+    let unverified: Vec<&str> =
+        audience.unverified().map(|department| department.id.as_str()).take(TARGETS_SHOWN_MAX).collect();
+    if !unverified.is_empty() {
+        elements.push(note(&text::unverified(&unverified.join("、"))));
+    }
+    if audience.departments.len() > 1 || (!audience.departments.is_empty() && audience.people() > 0) {
+        elements.push(note(&text::overlap()));
+    }
+}
+
+fn department_line(department: &DepartmentTarget) -> Text {
+    text::department(&short(&department.full_path()), department.headcount)
+}
+
+fn content(content: &Content, elements: &mut Vec<Value>) {
+    let whole = content.plain();
+    let letters = whole.chars().count();
+    let shown: String = whole.chars().take(CONTENT_LETTERS_MAX).collect();
+    elements.push(markdown(&text::content_heading(matches!(content, Content::Post(_)))));
+    elements.push(div(&Text::same(shown)));
+    if letters > CONTENT_LETTERS_MAX {
+        elements.push(note(&text::content_cut(letters)));
+    }
+}
+
+/// What has happened so far, in words.
+fn standing(facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
+    let broadcast = facts.broadcast;
+    let approvals: Vec<&OpenId> = broadcast.approvals.iter().map(|approval| &approval.by).collect();
+    match broadcast.state {
+        State::NeedsChoice => {}
+        State::Pending => {
+            if broadcast.required > 0 {
+                elements.push(markdown(&text::approvals(&approvals, broadcast.required)));
+            }
+            let deadline = super::moment(broadcast.expires_at, facts.zone);
+            elements.push(note(&text::deadline(&deadline, broadcast.required == 0, reader == Reader::Author)));
+        }
+        State::Rejected | State::Cancelled | State::Expired => {
+            if let Some(ending) = &broadcast.ending {
+                elements.push(markdown(&text::ending(broadcast.state, ending.by.as_ref())));
+                if let Some(reason) = &ending.reason {
+                    elements.push(div(&text::reason(reason)));
+                }
+                elements.push(note(&text::at(&super::moment(ending.at, facts.zone))));
+            }
+        }
+        State::Approved
+        | State::Scheduled
+        | State::Sending
+        | State::Sent
+        | State::PartlySent
+        | State::Failed
+        | State::InDoubt
+        | State::Recalled => {
+            if !approvals.is_empty() {
+                elements.push(markdown(&text::approved_by(&approvals)));
+            }
+            for line in result::lines(broadcast, facts.report, facts.zone) {
+                elements.push(div(&line));
+            }
+        }
+    }
+}
+
+fn buttons(facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
+    let broadcast = facts.broadcast;
+    let decides = match reader {
+        Reader::Author => broadcast.required == 0,
+        Reader::Approver => broadcast.required > 0,
+    };
+    let author = reader == Reader::Author;
+    let mut row = Vec::new();
+    if broadcast.state == State::Pending && decides {
+        row.push(button(broadcast, "approve", &text::approve_button(author), "primary_filled", None));
+    }
+    let stoppable = broadcast.state.is_undecided()
+        || matches!(broadcast.state, State::Approved | State::Scheduled)
+        || (matches!(broadcast.state, State::Sending | State::InDoubt) && facts.report.open > 0);
+    if author && stoppable {
+        row.push(button(broadcast, "cancel", &text::cancel_button(), "default", None));
+    }
+    if author && broadcast.state == State::InDoubt {
+        let confirm = text::resend_confirm(broadcast.audience.headcount());
+        row.push(button(broadcast, "resend", &text::resend_button(), "danger", Some(&confirm)));
+        row.push(button(broadcast, "settle", &text::settle_button(), "default", None));
+    }
+    if !facts.report.message_ids.is_empty() {
+        row.push(button(broadcast, "refresh", &text::refresh_button(), "default", None));
+    }
+    match row.len() {
+        0 => {}
+        1 => elements.append(&mut row),
+        _ => elements.push(json!({
+            "tag": "column_set",
+            "flex_mode": "flow",
+            "horizontal_spacing": "small",
+            "columns": row.into_iter()
+                .map(|button| json!({ "tag": "column", "width": "auto", "elements": [button] }))
+                .collect::<Vec<_>>(),
+        })),
+    }
+    if broadcast.state == State::Pending && decides && !author {
+        elements.push(reject_form(broadcast));
+    }
+}
+
+fn reject_form(broadcast: &Broadcast) -> Value {
+    json!({
+        "tag": "form",
+        "name": "reject_form",
+        "elements": [
+            { "tag": "input", "name": "reason", "placeholder": plain(&text::reason_placeholder()), "required": false,
+              "width": "fill", "max_length": REASON_LETTERS_MAX },
+            {
+                "tag": "button",
+                "name": "reject",
+                "type": "danger",
+                "text": plain(&text::reject_button()),
+                "form_action_type": "submit",
+                "behaviors": [callback(broadcast, "reject")],
+            },
+        ],
+    })
+}
+
+/// Letters of a reason. Source: contract, "input": 1,000 by default; a reason is a sentence.
+pub const REASON_LETTERS_MAX: usize = 200;
+
+fn button(broadcast: &Broadcast, action: &str, label: &Text, style: &str, confirm: Option<&Text>) -> Value {
+    let mut button = json!({
+        "tag": "button",
+        "type": style,
+        "text": plain(label),
+        "behaviors": [callback(broadcast, action)],
+    });
+    if let (Some(confirm), Some(button)) = (confirm, button.as_object_mut()) {
+        button.insert("confirm".into(), json!({ "title": plain(label), "text": plain(confirm) }));
+    }
+    button
+}
+
+fn callback(broadcast: &Broadcast, action: &str) -> Value {
+    json!({
+        "type": "callback",
+        "value": { "action": action, "broadcast": broadcast.id.as_str(), "version": broadcast.version },
+    })
+}
+
+fn plain(text: &Text) -> Value {
+    localized("plain_text", text)
+}
+
+fn markdown(text: &Text) -> Value {
+    localized("markdown", text)
+}
+
+fn div(text: &Text) -> Value {
+    json!({ "tag": "div", "text": plain(text) })
+}
+
+fn note(text: &Text) -> Value {
+    let mut words = plain(text);
+    words["text_size"] = json!("notation");
+    words["text_color"] = json!("grey");
+    json!({ "tag": "div", "text": words })
+}
+
+/// Both languages where they differ; one where they are the same, to keep the card small.
+fn localized(tag: &str, text: &Text) -> Value {
+    if text.zh == text.en {
+        json!({ "tag": tag, "content": text.zh })
+    } else {
+        json!({ "tag": tag, "content": text.zh, "i18n_content": { "zh_cn": text.zh, "en_us": text.en } })
+    }
+}
+
+fn short(path: &str) -> String {
+    if path.chars().count() <= PATH_LETTERS_MAX {
+        return path.to_owned();
+    }
+    let tail: String = path.chars().skip(path.chars().count() - PATH_LETTERS_MAX).collect();
+    format!("…{tail}")
+}

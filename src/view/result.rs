@@ -1,0 +1,264 @@
+//! What became of a broadcast, in lines: the end of a card, the answer to `/status`, the message when it ends.
+//!
+//! Accepted by Feishu, delivered and read are three different things and stay three numbers; every id that Feishu
+//! called invalid is named.
+
+use jiff::tz::TimeZone;
+
+use super::{Text, moment, text};
+use crate::domain::audience::Audience;
+use crate::domain::batch::WaitCause;
+use crate::domain::broadcast::{Broadcast, State};
+use crate::domain::report::Report;
+
+/// Invalid ids that a card names; all of them go out as a message when there are more.
+pub const INVALID_SHOWN_MAX: usize = 20;
+
+/// The facts, most important first.
+pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Vec<Text> {
+    let mut lines = vec![batches(report)];
+    lines.extend(doubt(broadcast, report));
+    lines.extend(waiting(report, zone));
+    if !report.message_ids.is_empty() {
+        let ids =
+            report.message_ids.iter().map(|id| id.as_str()).take(INVALID_SHOWN_MAX).collect::<Vec<_>>().join("\n");
+        lines.push(Text::new(format!("受理编号：{ids}"), format!("Accepted as: {ids}")));
+        lines.push(delivery(report));
+    }
+    lines.extend(report.codes.iter().map(|code| refused(*code)));
+    if !report.log_ids.is_empty() {
+        let ids = report.log_ids.join("、");
+        lines.push(Text::new(format!("飞书日志号：{ids}"), format!("Feishu log id: {ids}")));
+    }
+    lines.extend(invalid(&broadcast.audience, report, INVALID_SHOWN_MAX));
+    lines
+}
+
+fn batches(report: &Report) -> Text {
+    let mut zh = format!("批次：共 {}，飞书已受理 {}", report.batches, report.accepted);
+    let mut en = format!("Batches: {} in all, {} accepted by Feishu", report.batches, report.accepted);
+    for (count, word_zh, word_en) in [
+        (report.taken_as_sent, "视为已发", "taken as sent"),
+        (report.refused, "被拒", "refused"),
+        (report.in_doubt, "结果未知", "in doubt"),
+        (report.open, "待发", "to go"),
+        (report.cancelled, "已取消", "cancelled"),
+    ] {
+        if count > 0 {
+            zh.push_str(&format!("，{word_zh} {count}"));
+            en.push_str(&format!(", {count} {word_en}"));
+        }
+    }
+    Text::new(zh, en)
+}
+
+fn doubt(broadcast: &Broadcast, report: &Report) -> Option<Text> {
+    (broadcast.state == State::InDoubt && report.in_doubt > 0).then(|| {
+        Text::new(
+            "飞书没有给出明确答复：这一批可能已经送达，也可能没有。机器人不会自己重发。请先问一位收件人，再选择「重新发送」或「视为已发送」。",
+            "Feishu gave no clear answer: this batch may or may not have gone out. The bot will not resend it by itself. Ask one of the recipients, then choose “Send again” or “Take as sent”.",
+        )
+    })
+}
+
+fn waiting(report: &Report, zone: &TimeZone) -> Option<Text> {
+    let (cause, until) = report.waiting?;
+    let until = moment(until, zone);
+    let (zh, en) = match cause {
+        WaitCause::RateLimit => ("飞书要求放慢", "Feishu asked to slow down"),
+        WaitCause::Unreachable => ("暂时连不上飞书（尚未发出）", "Feishu cannot be reached (nothing has left)"),
+        WaitCause::Credentials => (
+            "飞书暂时不认应用凭证（尚未发出）",
+            "Feishu does not take the app's credentials right now (nothing has left)",
+        ),
+    };
+    Some(Text::new(format!("等待中：{zh}，{until} 再试"), format!("Waiting: {en}; next try {until}")))
+}
+
+fn delivery(report: &Report) -> Text {
+    match (report.reached, report.read) {
+        (Some(reached), Some(read)) => Text::new(
+            format!("送达 {reached} 人，已读 {read} 人（飞书计入 {} 人，其中可能有机器人够不到的人）", report.counted),
+            format!(
+                "Reached {reached}, read by {read} (Feishu counted {}, which may include people the bot cannot reach)",
+                report.counted
+            ),
+        ),
+        _ => Text::new(
+            "送达情况：飞书正在处理，稍后自动更新",
+            "Delivery: Feishu is still working on it; this will be updated",
+        ),
+    }
+}
+
+fn refused(code: i64) -> Text {
+    let advice = super::advice(code);
+    Text::new(format!("飞书拒绝（{code}）：{}", advice.zh), format!("Refused by Feishu ({code}): {}", advice.en))
+}
+
+/// Every invalid id of each of the four kinds, with its name where one is known; at most `shown` of them.
+pub fn invalid(audience: &Audience, report: &Report, shown: usize) -> Vec<Text> {
+    let count = report.invalid.count();
+    if count == 0 {
+        return Vec::new();
+    }
+    let mut lines = vec![Text::new(
+        format!("无效 ID 共 {count} 个（没有收到；请核对后补发）："),
+        format!("{count} invalid ids (these did not get it; check and send again):"),
+    )];
+    let kinds = [
+        ("部门", "departments", &report.invalid.departments),
+        ("open_id", "open_id", &report.invalid.open_ids),
+        ("user_id", "user_id", &report.invalid.user_ids),
+        ("union_id", "union_id", &report.invalid.union_ids),
+    ];
+    let mut left = shown;
+    for (zh, en, ids) in kinds {
+        let named: Vec<String> = ids
+            .iter()
+            .take(left)
+            .map(|id| match audience.name_of(id) {
+                Some(name) => format!("{name}（{id}）"),
+                None => id.clone(),
+            })
+            .collect();
+        left -= named.len();
+        if !named.is_empty() {
+            let named = named.join("、");
+            lines.push(Text::new(format!("• {zh}：{named}"), format!("• {en}: {named}")));
+        }
+    }
+    if count > shown {
+        lines.push(text::and_more(count - shown));
+    }
+    lines
+}
+
+/// `/status` of one broadcast: everything a card says, as a message.
+pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
+    let word = text::state(broadcast.state);
+    let heads = text::heads(broadcast.audience.headcount());
+    let mut all = vec![
+        Text::new(format!("群发 {}：{}", broadcast.id, word.zh), format!("Broadcast {}: {}", broadcast.id, word.en)),
+        Text::new(
+            format!("发起 {}，{}，目标 {} 个", moment(broadcast.created_at, zone), heads.zh, broadcast.audience.ids()),
+            format!(
+                "Proposed {}, {}, {} targets",
+                moment(broadcast.created_at, zone),
+                heads.en,
+                broadcast.audience.ids()
+            ),
+        ),
+    ];
+    match broadcast.state {
+        State::NeedsChoice => all.push(Text::new("等你在卡片上选择部门", "Waiting for your choice on the card")),
+        State::Pending => all.push(Text::new(
+            format!(
+                "审批 {}/{}，{} 过期",
+                broadcast.approvals.len(),
+                broadcast.required.max(1),
+                moment(broadcast.expires_at, zone)
+            ),
+            format!(
+                "Approvals {}/{}, expires {}",
+                broadcast.approvals.len(),
+                broadcast.required.max(1),
+                moment(broadcast.expires_at, zone)
+            ),
+        )),
+        State::Rejected | State::Cancelled | State::Expired => {
+            all.push(Text::new("没有发送", "Nothing was sent"));
+            all.extend(broadcast.ending.as_ref().and_then(|ending| ending.reason.as_deref()).map(text::reason));
+        }
+        State::Approved
+        | State::Scheduled
+        | State::Sending
+        | State::Sent
+        | State::PartlySent
+        | State::Failed
+        | State::InDoubt
+        | State::Recalled => all.extend(lines(broadcast, report, zone)),
+    }
+    Text::lines(&all)
+}
+
+/// The short message when a broadcast ends or needs its author.
+pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
+    let word = text::state(broadcast.state);
+    let id = &broadcast.id;
+    match broadcast.state {
+        State::Rejected => {
+            let reason = broadcast.ending.as_ref().and_then(|ending| ending.reason.clone());
+            let (zh, en) =
+                reason.map_or((String::new(), String::new()), |r| (format!("理由：{r}"), format!(" Reason: {r}")));
+            Text::new(
+                format!("群发 {id} 被驳回，没有发送。{zh}"),
+                format!("Broadcast {id} was rejected; nothing was sent.{en}"),
+            )
+        }
+        State::Expired => Text::new(
+            format!("群发 {id} 在期限内没有通过，已作废，没有发送。需要的话请重新发起。"),
+            format!(
+                "Broadcast {id} expired without approval; nothing was sent. Propose it again if it is still needed."
+            ),
+        ),
+        State::InDoubt => Text::new(
+            format!("群发 {id}：有一批的结果未知，可能已经送达。机器人不会自己重发，请在卡片上决定。"),
+            format!(
+                "Broadcast {id}: the outcome of one batch is unknown; it may have gone out. The bot will not resend it by itself: decide on the card."
+            ),
+        ),
+        State::Failed => {
+            let advice = report
+                .codes
+                .first()
+                .map_or_else(|| Text::new("所有目标都无效。", "Every target was invalid."), |code| refused(*code));
+            Text::new(
+                format!("群发 {id} 没有发出去。{}", advice.zh),
+                format!("Broadcast {id} was not sent. {}", advice.en),
+            )
+        }
+        _ => Text::new(
+            format!(
+                "群发 {id} {}：飞书已受理 {}/{} 批，无效 ID {} 个。送达与已读见卡片。",
+                word.zh,
+                report.accepted,
+                report.batches,
+                report.invalid.count()
+            ),
+            format!(
+                "Broadcast {id} {}: Feishu accepted {}/{} batches, {} invalid ids. See the card for delivery and reads.",
+                word.en.to_lowercase(),
+                report.accepted,
+                report.batches,
+                report.invalid.count()
+            ),
+        ),
+    }
+}
+
+/// Invalid ids in one message at most: far below the size of a text message.
+const INVALID_PER_MESSAGE: usize = 1000;
+
+/// Every invalid id, in as many messages as it takes.
+pub fn all_invalid(broadcast: &Broadcast, report: &Report, language: super::Language) -> Vec<String> {
+    let kinds = [
+        ("department", &report.invalid.departments),
+        ("open_id", &report.invalid.open_ids),
+        ("user_id", &report.invalid.user_ids),
+        ("union_id", &report.invalid.union_ids),
+    ];
+    let all: Vec<String> = kinds
+        .iter()
+        .flat_map(|(kind, ids)| ids.iter().map(move |id| (kind, id)))
+        .map(|(kind, id)| match broadcast.audience.name_of(id) {
+            Some(name) => format!("{kind} {id} {name}"),
+            None => format!("{kind} {id}"),
+        })
+        .collect();
+    let heading = Text::new(
+        format!("群发 {} 的全部无效 ID：", broadcast.id),
+        format!("All invalid ids of broadcast {}:", broadcast.id),
+    );
+    all.chunks(INVALID_PER_MESSAGE).map(|chunk| format!("{}\n{}", heading.in_(language), chunk.join("\n"))).collect()
+}

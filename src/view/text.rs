@@ -1,0 +1,321 @@
+//! The sentences of cards, toasts and answers, in both languages.
+
+use super::Text;
+use crate::domain::audience::Headcount;
+use crate::domain::broadcast::{Broadcast, Stale, State};
+use crate::domain::ids::{BroadcastId, OpenId};
+use crate::domain::plan::TooLong;
+
+/// The state as people say it.
+pub fn state(state: State) -> Text {
+    let (zh, en) = match state {
+        State::NeedsChoice => ("待选择部门", "Choose a department"),
+        State::Pending => ("待审批", "Awaiting approval"),
+        State::Approved => ("已通过，即将发送", "Approved, about to send"),
+        State::Scheduled => ("已定时", "Scheduled"),
+        State::Sending => ("发送中", "Sending"),
+        State::Sent => ("已发送", "Sent"),
+        State::PartlySent => ("部分发送", "Partly sent"),
+        State::Failed => ("发送失败", "Failed"),
+        State::InDoubt => ("结果未知，等你决定", "In doubt, your decision"),
+        State::Rejected => ("已驳回", "Rejected"),
+        State::Cancelled => ("已取消", "Cancelled"),
+        State::Expired => ("已过期", "Expired"),
+        State::Recalled => ("已撤回", "Recalled"),
+    };
+    Text::new(zh, en)
+}
+
+pub fn card_title(broadcast: &Broadcast) -> Text {
+    Text::new(format!("群发 {}", broadcast.id), format!("Broadcast {}", broadcast.id))
+}
+
+/// The client shows the name; we never have to know it.
+fn at_mark(person: &OpenId) -> String {
+    format!("<at id={person}></at>")
+}
+
+fn at_marks(people: &[&OpenId]) -> String {
+    people.iter().map(|person| at_mark(person)).collect::<Vec<_>>().join(" ")
+}
+
+pub fn asks(author: &OpenId) -> Text {
+    Text::new(format!("**申请人** {}", at_mark(author)), format!("**Asked by** {}", at_mark(author)))
+}
+
+pub fn which_one(typed: &str, candidates: usize) -> Text {
+    Text::new(
+        format!("有 {candidates} 个部门叫「{typed}」，请选择要发给哪一个："),
+        format!("{candidates} departments are called “{typed}”. Which one?"),
+    )
+}
+
+pub fn pick_placeholder() -> Text {
+    Text::new("选择部门", "Choose a department")
+}
+
+/// One of several namesakes.
+pub fn candidate(path: &str, headcount: Option<u64>) -> Text {
+    match headcount {
+        Some(count) => Text::new(format!("{path}（约 {count} 人）"), format!("{path} (about {count})")),
+        None => Text::same(path.to_owned()),
+    }
+}
+
+pub fn department(path: &str, headcount: Option<u64>) -> Text {
+    match headcount {
+        Some(count) => Text::new(format!("• {path}（约 {count} 人）"), format!("• {path} (about {count} people)")),
+        None => Text::new(format!("• {path}（人数未知）"), format!("• {path} (headcount unknown)")),
+    }
+}
+
+/// How many people, in words that do not promise more than is known.
+pub fn heads(headcount: Headcount) -> Text {
+    let Headcount { known, departments_unknown } = headcount;
+    match (known, departments_unknown) {
+        (known, 0) => Text::new(format!("约 {known} 人"), format!("about {known} people")),
+        (0, n) => Text::new(format!("{n} 个部门，人数未知"), format!("{n} departments, headcount unknown")),
+        (known, n) => Text::new(
+            format!("约 {known} 人，另有 {n} 个部门人数未知"),
+            format!("about {known} people, plus {n} departments of unknown size"),
+        ),
+    }
+}
+
+pub fn audience_heading(headcount: Headcount) -> Text {
+    let heads = heads(headcount);
+    Text::new(format!("**发给** {}", heads.zh), format!("**To** {}", heads.en))
+}
+
+pub fn and_more(more: usize) -> Text {
+    Text::new(format!("……另有 {more} 个目标"), format!("… and {more} more"))
+}
+
+pub fn covered(department: &str, inside: &str) -> Text {
+    Text::new(
+        format!("「{department}」在「{inside}」之内，已合并，不会重复收到"),
+        format!("“{department}” lies inside “{inside}”; merged, nobody gets it twice"),
+    )
+}
+
+pub fn unverified(ids: &str) -> Text {
+    Text::new(
+        format!("无法核实（应用看不到或不存在），会照发并在结果里说明：{ids}"),
+        format!(
+            "Could not be verified (invisible to the app, or unknown); sent as they are, the result will tell: {ids}"
+        ),
+    )
+}
+
+pub fn overlap() -> Text {
+    Text::new(
+        "人数为飞书统计的约数；同时属于两个目标的人可能收到两次",
+        "Headcounts are Feishu's estimates; someone who belongs to two targets may get it twice",
+    )
+}
+
+pub fn content_heading(rich: bool) -> Text {
+    if rich {
+        Text::new("**内容**（富文本）", "**Content** (rich text)")
+    } else {
+        Text::new("**内容**", "**Content**")
+    }
+}
+
+pub fn content_cut(letters: usize) -> Text {
+    Text::new(
+        format!("内容共 {letters} 字，这里只显示开头；全文在紧接着的消息里"),
+        format!("{letters} characters in all; the beginning is shown here, the full text follows as a message"),
+    )
+}
+
+/// Heads the message that carries a long content in full.
+pub fn full_content(id: &BroadcastId) -> Text {
+    Text::new(format!("群发 {id} 的全文："), format!("Full text of broadcast {id}:"))
+}
+
+pub fn approvals(by: &[&OpenId], required: u32) -> Text {
+    if by.is_empty() {
+        return Text::new(
+            format!("**审批** 需要 {required} 人通过，还没有人通过"),
+            format!("**Approval** {required} needed, none yet"),
+        );
+    }
+    let marks = at_marks(by);
+    Text::new(
+        format!("**审批** {}/{required} 已通过：{marks}", by.len()),
+        format!("**Approval** {}/{required}: {marks}", by.len()),
+    )
+}
+
+pub fn approved_by(by: &[&OpenId]) -> Text {
+    let marks = at_marks(by);
+    Text::new(format!("**通过** {marks}"), format!("**Approved by** {marks}"))
+}
+
+pub fn deadline(moment: &str, author_decides: bool, author_reads: bool) -> Text {
+    match (author_decides, author_reads) {
+        (true, _) => Text::new(
+            format!("确认后才会发送；{moment} 前有效"),
+            format!("Nothing is sent until you confirm; valid until {moment}"),
+        ),
+        (false, true) => Text::new(
+            format!("审批通过后才会发送；{moment} 前无人通过则自动作废"),
+            format!("Nothing is sent before approval; expires at {moment}"),
+        ),
+        (false, false) => Text::new(
+            format!("请核对内容和范围再决定；{moment} 后自动作废"),
+            format!("Check content and audience before you decide; expires at {moment}"),
+        ),
+    }
+}
+
+pub fn ending(state: State, by: Option<&OpenId>) -> Text {
+    let who = by.map(at_mark).unwrap_or_default();
+    match state {
+        State::Rejected => {
+            Text::new(format!("**驳回** {who}，没有发送"), format!("**Rejected** by {who}; nothing was sent"))
+        }
+        State::Expired => {
+            Text::new("**过期** 期限内没有通过，没有发送", "**Expired** without approval; nothing was sent")
+        }
+        _ => Text::new(format!("**取消** {who}，没有发送"), format!("**Cancelled** by {who}; nothing was sent")),
+    }
+}
+
+pub fn reason(reason: &str) -> Text {
+    Text::new(format!("理由：{reason}"), format!("Reason: {reason}"))
+}
+
+pub fn at(moment: &str) -> Text {
+    Text::same(moment.to_owned())
+}
+
+pub fn approve_button(author: bool) -> Text {
+    if author { Text::new("确认发送", "Send now") } else { Text::new("通过", "Approve") }
+}
+
+pub fn reject_button() -> Text {
+    Text::new("驳回", "Reject")
+}
+
+pub fn reason_placeholder() -> Text {
+    Text::new("驳回理由（可不填）", "Reason for a rejection (optional)")
+}
+
+pub fn cancel_button() -> Text {
+    Text::new("取消群发", "Cancel")
+}
+
+pub fn refresh_button() -> Text {
+    Text::new("刷新数据", "Refresh")
+}
+
+pub fn resend_button() -> Text {
+    Text::new("重新发送", "Send again")
+}
+
+pub fn settle_button() -> Text {
+    Text::new("视为已发送", "Take as sent")
+}
+
+pub fn resend_confirm(headcount: Headcount) -> Text {
+    let heads = heads(headcount);
+    Text::new(
+        format!("上一次调用可能已经送达。重新发送后，这一批的人（至多{}）可能收到两次。确定吗？", heads.zh),
+        format!(
+            "The earlier call may have gone out. The people of this batch (at most {}) may get it twice. Sure?",
+            heads.en
+        ),
+    )
+}
+
+pub fn dry_run_title() -> Text {
+    Text::new("预览（试运行）", "Preview (dry run)")
+}
+
+pub fn dry_run_note() -> Text {
+    Text::new(
+        "试运行：没有保存，也不会发送。去掉 --dry-run 即可正式发起",
+        "Dry run: nothing was stored and nothing will be sent. Leave --dry-run out to propose it",
+    )
+}
+
+pub fn login_title() -> Text {
+    Text::new("授权搜索部门", "Authorize department search")
+}
+
+pub fn login_why(continues: bool) -> Text {
+    let (zh, en) = if continues {
+        (
+            "按名称找部门要用**你自己的**通讯录权限。点下面的按钮授权，**刚才的命令会自动继续**，不用重发。",
+            "Departments are searched with **your own** directory rights. Authorize below; **your command then goes on by itself**.",
+        )
+    } else {
+        (
+            "按名称找部门要用**你自己的**通讯录权限。点下面的按钮授权，一小时内有效。",
+            "Departments are searched with **your own** directory rights. Authorize below; the link works for one hour.",
+        )
+    };
+    Text::new(zh, en)
+}
+
+pub fn login_button() -> Text {
+    Text::new("去授权", "Authorize")
+}
+
+/// A press that could not be done, as a toast.
+pub fn stale(stale: &Stale) -> Text {
+    let (zh, en) = match stale {
+        Stale::Outdated => (
+            "这张卡片已不是最新，正在更新，请看新卡片再决定",
+            "This card was outdated; it is being updated, please look again",
+        ),
+        Stale::Twice => ("你已经通过了，还需要其他审批人", "You have approved already; another approver is needed"),
+        Stale::Expired => {
+            ("已过期，没有发送；请让申请人重新发起", "Expired, nothing was sent; ask the author to propose it again")
+        }
+        Stale::NoSuchChoice => ("没有这个选项，请从列表里选择", "That is not one of the choices"),
+        Stale::NothingLeft => ("已经全部发出，没有可取消的了", "Everything has left already; nothing to cancel"),
+        Stale::NothingInDoubt => ("没有结果未知的批次了", "No batch is in doubt any more"),
+        Stale::Decided { state: decided } => {
+            let word = state(*decided);
+            return Text::new(
+                format!("来晚了：这条群发{}，没有改变", word.zh),
+                format!("Too late: this broadcast is “{}”; nothing changed", word.en),
+            );
+        }
+    };
+    Text::new(zh, en)
+}
+
+pub fn too_long(too_long: TooLong) -> Text {
+    let TooLong { bytes, bytes_max } = too_long;
+    Text::new(
+        format!(
+            "内容太长：请求体 {bytes} 字节（约 {} KB），飞书最多 {bytes_max} 字节（{} KB）。请缩短内容，或把正文放进文档后发链接。",
+            bytes.div_ceil(1024),
+            bytes_max / 1024
+        ),
+        format!(
+            "The content is too long: {bytes} bytes (about {} KB), Feishu takes {bytes_max} ({} KB). Shorten it, or put it into a document and send the link.",
+            bytes.div_ceil(1024),
+            bytes_max / 1024
+        ),
+    )
+}
+
+pub fn store_busy() -> Text {
+    Text::new("机器人的数据库暂时没有响应。", "The bot's database does not answer at the moment.")
+}
+
+pub fn feishu_silent() -> Text {
+    Text::new("飞书暂时没有给出可用的答复。", "Feishu gives no usable answer at the moment.")
+}
+
+pub fn press_again() -> Text {
+    Text::new(
+        "没有处理成功，什么也没有改变，请再点一次。",
+        "That did not work and changed nothing; please press again.",
+    )
+}

@@ -1,0 +1,197 @@
+//! The door for Feishu: bytes, verified event, inbox row, 200.
+//!
+//! Nothing slow happens before the answer: no call to Feishu, one commit at most. A 200 to an event means that it is on
+//! disk. Refusals say nothing that would help a forger; the reason is in the log and in the metrics.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+use super::Rooms;
+use crate::app::{press, stranger};
+use crate::feishu::envelope::{Headers, Push, Refused};
+use crate::feishu::event::{Event, EventKind};
+use crate::store::inbox::{Arrival, Kind, Seen};
+use crate::view::text;
+use crate::view::toast::Toast;
+
+/// Bytes of a body. Source: interface "HTTP": 1 MiB.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long a body may take to arrive, and how long the store may take: Feishu gives up after 3 s.
+const BODY_WAIT: Duration = Duration::from_millis(2500);
+const STORE_WAIT: Duration = Duration::from_millis(2500);
+
+/// How an event ended at the door; the label of the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Challenge,
+    Accepted,
+    Repeated,
+    Ignored,
+    Stranger,
+    Press,
+    NotACallback,
+    Unauthorized,
+    TooLarge,
+    NotStored,
+}
+
+impl Outcome {
+    fn label(self) -> &'static str {
+        match self {
+            Outcome::Challenge => "challenge",
+            Outcome::Accepted => "accepted",
+            Outcome::Repeated => "repeated",
+            Outcome::Ignored => "ignored",
+            Outcome::Stranger => "stranger",
+            Outcome::Press => "press",
+            Outcome::NotACallback => "not_a_callback",
+            Outcome::Unauthorized => "unauthorized",
+            Outcome::TooLarge => "too_large",
+            Outcome::NotStored => "not_stored",
+        }
+    }
+}
+
+/// Both routes, both kinds of push.
+pub async fn push(request: HttpRequest, payload: web::Payload, rooms: web::Data<Rooms>) -> HttpResponse {
+    let began = Instant::now();
+    let (outcome, response) = answer(&request, payload, &rooms).await;
+    metrics::counter!("feishu_broadcast_events_total", "outcome" => outcome.label()).increment(1);
+    metrics::histogram!("feishu_broadcast_acknowledge_seconds").record(began.elapsed().as_secs_f64());
+    response
+}
+
+async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<Rooms>) -> (Outcome, HttpResponse) {
+    let body = match read(payload).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let headers = Headers {
+        timestamp: header("X-Lark-Request-Timestamp"),
+        nonce: header("X-Lark-Request-Nonce"),
+        signature: header("X-Lark-Signature"),
+    };
+    let now = rooms.app.now();
+    let (event, body) = match rooms.door.enter(&headers, &body, now) {
+        Ok(Push::Challenge(challenge)) => {
+            tracing::info!("Feishu checked the request address");
+            return (Outcome::Challenge, HttpResponse::Ok().json(json!({ "challenge": challenge })));
+        }
+        Ok(Push::OldCardCallback) => {
+            tracing::warn!(
+                "an old card callback arrived: remove card.action.trigger_v1 and the card URL from the console"
+            );
+            return (Outcome::Ignored, HttpResponse::Ok().json(json!({})));
+        }
+        Ok(Push::Event { event, body }) => (*event, body),
+        Err(refused) => return refuse(&refused),
+    };
+    match &event.kind {
+        EventKind::CardAction(action) => {
+            let pressed = press::press(&rooms.app, event.key.as_str(), action);
+            let toast = match tokio::time::timeout(STORE_WAIT, pressed).await {
+                Ok(Ok(toast)) => toast,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "a press could not be decided");
+                    Toast::error(text::press_again())
+                }
+                Err(_) => Toast::error(text::press_again()),
+            };
+            (Outcome::Press, HttpResponse::Ok().json(toast.body()))
+        }
+        EventKind::Message(_) | EventKind::TokenRevoked { .. } => take(rooms, event, body).await,
+        EventKind::MessageRecalled { .. } | EventKind::Unknown => {
+            tracing::debug!(event_type = event.event_type, "an event of no use to us was acknowledged");
+            (Outcome::Ignored, acknowledged())
+        }
+    }
+}
+
+/// Stores an event, or answers a stranger without storing anything.
+async fn take(rooms: &web::Data<Rooms>, event: Event, body: Vec<u8>) -> (Outcome, HttpResponse) {
+    let (kind, person) = match event.kind {
+        EventKind::Message(message) => {
+            if !message.sender_is_user {
+                return (Outcome::Ignored, acknowledged());
+            }
+            if rooms.app.policy.roles(&message.sender).is_stranger() {
+                stranger::answer(&rooms.app, message);
+                return (Outcome::Stranger, acknowledged());
+            }
+            (Kind::Message, message.sender.to_string())
+        }
+        EventKind::TokenRevoked { open_id, .. } => {
+            (Kind::Revocation, open_id.map_or_else(String::new, |person| person.to_string()))
+        }
+        EventKind::CardAction(_) | EventKind::MessageRecalled { .. } | EventKind::Unknown => {
+            return (Outcome::Ignored, acknowledged());
+        }
+    };
+    // JSON that was parsed is UTF-8.
+    let Ok(body) = String::from_utf8(body) else { return (Outcome::Ignored, acknowledged()) };
+    let arrival = Arrival { key: event.key.to_string(), kind, person, body, received_at: rooms.app.now() };
+    match tokio::time::timeout(STORE_WAIT, rooms.app.store.accept(arrival)).await {
+        Ok(Ok(Seen::First)) => {
+            rooms.app.wake.inbox.notify_one();
+            (Outcome::Accepted, acknowledged())
+        }
+        Ok(Ok(Seen::Again)) => (Outcome::Repeated, acknowledged()),
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!(key = %event.key, "an event could not be stored; Feishu will push it again");
+            let refused = HttpResponse::ServiceUnavailable().json(json!({ "error": "try again later" }));
+            (Outcome::NotStored, refused)
+        }
+    }
+}
+
+fn acknowledged() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "msg": "success" }))
+}
+
+fn refuse(refused: &Refused) -> (Outcome, HttpResponse) {
+    let (outcome, status, error) = match refused {
+        Refused::NotACallback => (Outcome::NotACallback, StatusCode::BAD_REQUEST, "not a callback"),
+        Refused::Plaintext { old_card_callback } => {
+            if *old_card_callback {
+                tracing::warn!(
+                    "an old card callback arrived: remove card.action.trigger_v1 and the card URL from the console"
+                );
+            }
+            (Outcome::NotACallback, StatusCode::BAD_REQUEST, "not a callback")
+        }
+        Refused::Unauthorized(_) => (Outcome::Unauthorized, StatusCode::UNAUTHORIZED, "unauthorized"),
+    };
+    tracing::warn!(reason = %refused, "a push was refused");
+    (outcome, HttpResponse::build(status).json(json!({ "error": error })))
+}
+
+/// Reads the raw body. The signature covers these very bytes.
+async fn read(mut payload: web::Payload) -> Result<web::Bytes, (Outcome, HttpResponse)> {
+    let collect = async {
+        let mut body = web::BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|_| Outcome::NotACallback)?;
+            if body.len() + chunk.len() > BODY_BYTES_MAX {
+                return Err(Outcome::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    };
+    match tokio::time::timeout(BODY_WAIT, collect).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(Outcome::TooLarge)) => {
+            let refused: Value = json!({ "error": "body too large" });
+            Err((Outcome::TooLarge, HttpResponse::PayloadTooLarge().json(refused)))
+        }
+        Ok(Err(_)) => {
+            Err((Outcome::NotACallback, HttpResponse::BadRequest().json(json!({ "error": "not a callback" }))))
+        }
+        Err(_) => Err((Outcome::NotACallback, HttpResponse::RequestTimeout().json(json!({ "error": "too slow" })))),
+    }
+}
