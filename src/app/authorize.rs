@@ -179,7 +179,7 @@ async fn keep(app: &App, ticket: &Ticket, tokens: UserTokens) -> Result<u64, Sto
         receiver: Receiver::Person(ticket.person.clone()),
         reply_to: None,
         msg_type: "text",
-        content: super::letters::text_content(&answers::authorized(waiting).both()),
+        content: super::letters::text_content(&answers::authorized(waiting).said(None)),
     };
     tx.post(&news, now).await?;
     tx.commit().await?;
@@ -261,7 +261,7 @@ async fn renew(app: &App, kept: &Authorization, refresh: SecretString, fence: i6
             app.store.store_refreshed(&fresh).await?;
             Ok(access)
         }
-        Err(error @ (OauthError::Reauthorize { .. } | OauthError::AlreadyUsed)) => {
+        Err(error @ (OauthError::Reauthorize { .. } | OauthError::AlreadyUsed | OauthError::PersonGone { .. })) => {
             tracing::info!(%person, %error, "an authorization has ended");
             app.store.drop_authorization(person, fence).await?;
             Err(NoToken::NeedsLogin)

@@ -26,7 +26,8 @@ pub struct Request<'a> {
     pub app: &'a App,
     pub claim: &'a Claim,
     pub message: &'a MessageReceived,
-    pub language: Language,
+    /// `None` where the words do not tell: then the answer is in both.
+    pub language: Option<Language>,
 }
 
 impl Request<'_> {

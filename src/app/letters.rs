@@ -39,12 +39,12 @@ pub fn text_content(text: &str) -> String {
 
 /// An answer to a message, in the language it was written in.
 pub fn answer(request: &Request<'_>, purpose: &str, text: &Text) -> Letter {
-    reply(request.message, purpose, text.in_(request.language).to_owned())
+    reply(request.message, purpose, text.said(request.language))
 }
 
 /// An answer to a message whose language is told from its words.
 pub fn answer_both(message: &MessageReceived, purpose: &str, text: &Text) -> Letter {
-    reply(message, purpose, text.in_(Language::of(&message.plain())).to_owned())
+    reply(message, purpose, text.said(Language::of(&message.plain())))
 }
 
 fn reply(message: &MessageReceived, purpose: &str, text: String) -> Letter {

@@ -57,7 +57,7 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
         origin: Origin {
             chat_id: request.message.chat_id.clone(),
             message_id: request.message.message_id.clone(),
-            language: request.language,
+            language: request.language.unwrap_or_default(),
         },
         fingerprint: if state == State::Pending { plan::fingerprint(&content, &batches) } else { String::new() },
         content,

@@ -61,8 +61,7 @@ pub fn answer(app: &Arc<App>, message: MessageReceived) {
                 return;
             }
         }
-        let text = view::help::stranger(&message.sender);
-        let text = text.in_(Language::of(&message.plain()));
+        let text = view::help::stranger(&message.sender).said(Language::of(&message.plain()));
         let content = json!({ "text": text }).to_string();
         let uuid: String =
             hex::encode(Sha256::digest(format!("stranger {}", message.sender))).chars().take(50).collect();

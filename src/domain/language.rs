@@ -1,4 +1,4 @@
-//! The two languages the bot speaks.
+//! The two languages the bot speaks, and how it tells which one a person wrote in.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +11,20 @@ pub enum Language {
 }
 
 impl Language {
-    /// The language a person wrote in: English only if there is a Latin letter and no Han character at all.
-    pub fn of(text: &str) -> Self {
-        let han = text.chars().any(|c| matches!(c, '\u{2E80}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '／'));
-        if !han && text.chars().any(|c| c.is_ascii_alphabetic()) { Self::En } else { Self::Zh }
+    /// The language a person wrote a command in, if the words tell. One Han character is Chinese. English takes a word
+    /// beyond the command itself: `/status K7M2QX` is typed by everyone, and is answered in both.
+    pub fn of(text: &str) -> Option<Self> {
+        if text.chars().any(|c| matches!(c, '\u{2E80}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}')) {
+            return Some(Self::Zh);
+        }
+        let said = text.split_whitespace().filter(|word| !word.starts_with(['/', '／', '@', '-']));
+        let mut words = said.filter(|word| {
+            let letters = word.trim_matches(|c: char| !c.is_alphanumeric());
+            letters.chars().count() > 1
+                && letters.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_uppercase())
+                && letters.chars().skip(1).any(|c| c.is_ascii_lowercase())
+        });
+        words.next().map(|_| Self::En)
     }
 }
 
@@ -24,9 +34,18 @@ mod tests {
 
     #[test]
     fn an_answer_comes_in_the_language_of_the_command() {
-        assert_eq!(Language::of("/broadcast Sales all hands at three"), Language::En);
-        assert_eq!(Language::of("/broadcast 销售部 all hands"), Language::Zh);
-        assert_eq!(Language::of("/群发 销售部"), Language::Zh);
-        assert_eq!(Language::of("123"), Language::Zh);
+        assert_eq!(Language::of("/broadcast Sales all hands at three"), Some(Language::En));
+        assert_eq!(Language::of("/departments Sales"), Some(Language::En));
+        assert_eq!(Language::of("/broadcast 销售部 all hands"), Some(Language::Zh));
+        assert_eq!(Language::of("/群发 od-1"), Some(Language::Zh));
+    }
+
+    #[test]
+    fn what_everybody_types_tells_no_language() {
+        for text in
+            ["/status K7M2QX", "/status k7m2qx", "/whoami", "／login", "@bot /help", "/broadcast ou_1a2b", "123", ""]
+        {
+            assert_eq!(Language::of(text), None, "{text}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What came back, or did not: an answer with code 0, or a [`CallError`] that says what is certain.
 //!
-//! The HTTP status is not trusted as the only sign: many refusals come with 200, some successes would not be missed by
-//! it. Gateways answer in HTML or plain text, and an answer may end anywhere; nothing of that is ever taken for a
+//! The `code` in the body decides, for many refusals come with HTTP 200; the status speaks only where there is no code.
+//! Gateways answer in HTML or plain text, and an answer may end anywhere; nothing of that is ever taken for a
 //! success. Source: "Response body structure" and "Rate limits" of the API call guide.
 
 use std::error::Error;

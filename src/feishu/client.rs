@@ -1,6 +1,6 @@
 //! The calls this program makes, over one HTTP client.
 //!
-//! One private path for all: attach the token, send, and let [`super::answer`] read what comes back. A refused app token is renewed and the call made once more, which is safe even for
+//! One private path for all: attach the token, send, and let `answer` read what comes back. A refused app token is renewed and the call made once more, which is safe even for
 //! `batch_send`, since such a refusal means that nothing was done.
 //!
 //! Nothing else is ever repeated here. There are no redirects, and the HTTP library's own replays of refused streams

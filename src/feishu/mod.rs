@@ -2,11 +2,12 @@
 //!
 //! Two directions. Inwards, pure bytes to values: [`envelope`] lets a push in (with [`crypto`] at its side) and
 //! [`event`] says what it means. Outwards, [`client`] makes the calls ([`messages`], [`batch`], [`contacts`],
-//! [`oauth`]), [`token`] keeps the app's access token, [`error`] and [`codes`] decide what a failure allows the
-//! machine to do, and [`crate::view::advice`] says what a person should click.
+//! [`oauth`]), `answer` reads what comes back, [`token`] keeps the app's access token, [`error`] and [`codes`] decide
+//! what a failure allows the machine to do, and [`crate::view::advice`] says what a person should click.
 //!
-//! Nothing here reads a clock, touches the store or decides about a broadcast; `now` is always passed in. Facts about
-//! the wire come from the server documentation of the Feishu Open Platform.
+//! Nothing here asks a clock what time it is (a stopwatch times calls for the log), touches the store or decides about
+//! a broadcast; `now` is always passed in. Facts about the wire come from the server documentation of the Feishu Open
+//! Platform.
 
 pub mod batch;
 pub mod client;

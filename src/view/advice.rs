@@ -2,7 +2,7 @@
 //!
 //! "Console" is the developer console of the app (`open.feishu.cn/app` or `open.larksuite.com/app`). Scopes are named
 //! where the code names them; otherwise the answer itself does ([`super::error::CallError::scopes`]). Sources: the
-//! error tables of the endpoints, as collected in [`super::codes`], and "Obtain and refresh user access tokens".
+//! error tables of the endpoints, as collected in `feishu::codes`, and "Obtain and refresh user access tokens".
 
 /// What is wrong and what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -311,9 +311,9 @@ fn login(code: i64) -> Option<Advice> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::codes::{Call, GENERIC};
-    use super::super::oauth;
     use super::*;
+    use crate::feishu::codes::{Call, GENERIC};
+    use crate::feishu::oauth;
 
     #[test]
     fn every_code_that_needs_a_person_has_words_in_both_languages() {

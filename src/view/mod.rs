@@ -45,9 +45,13 @@ impl Text {
         }
     }
 
-    /// Both, for somebody whose language is not known.
-    pub fn both(&self) -> String {
-        format!("{}\n{}", self.zh, self.en)
+    /// In one language, or in both, Chinese first, for somebody whose language is not known.
+    pub fn said(&self, language: Option<Language>) -> String {
+        match language {
+            Some(language) => self.in_(language).to_owned(),
+            None if self.zh == self.en => self.zh.clone(),
+            None => format!("{}\n{}", self.zh, self.en),
+        }
     }
 }
 

@@ -1,1 +1,92 @@
-fn main() {}
+//! The playground, `cargo run --example sandbox`: the real bot, a simulated company around it, and a page on which
+//! you are anybody in that company.
+//!
+//! Nothing here decides anything. The bot is the library as it is; the company is the tenant that the stories use, and
+//! both speak real HTTP on loopback ports. This program puts a page over the tenant: `play/routes.rs` what the page may
+//! ask for, `play/look.rs` what it gets to see, `play/switches.rs` what people may break on purpose.
+//!
+//! `PLAYGROUND_ADDR` says where the page is served; without it that is [`USUAL_ADDR`], or any free port where another
+//! program has that one. The line on standard output that begins with `playground: http` is for programs as well.
+
+// The tenant's own files name each other by `super`, as they do in the stories.
+#[path = "mod.rs"]
+mod sandbox;
+
+#[path = "play/look.rs"]
+mod look;
+#[path = "play/routes.rs"]
+mod routes;
+#[path = "play/switches.rs"]
+mod switches;
+
+use std::net::TcpListener;
+
+use actix_web::{App, HttpServer, web};
+use anyhow::Context;
+
+use routes::Play;
+use sandbox::{Company, Tenant};
+
+/// Where the page is, if nobody says otherwise.
+const USUAL_ADDR: &str = "127.0.0.1:8089";
+
+/// Seconds an open long poll may hold up the end; the page asks again by itself.
+const FAREWELL_S: u64 = 1;
+
+/// The bot while it runs.
+struct Running {
+    /// Where the platform's pushes go, `http://127.0.0.1:PORT`.
+    bot_url: String,
+    /// The origin in the app's redirect addresses: the bot's `PUBLIC_URL`.
+    public_url: String,
+}
+
+impl Running {
+    /// Lets the bot finish what it is doing, and leave.
+    async fn stop(self) {}
+}
+
+/// Starts the real bot for this company.
+// TODO: call the library. It needs `tenant.settings()` (the environment's names and values), a `PUBLIC_URL`, a database
+// in a directory that is removed with `Running`, a free loopback port, and a clock that follows
+// `tenant.clock_offset()`. Then `tenant.allow_redirect("PUBLIC_URL/oauth/callback")`.
+async fn start_bot(tenant: &Tenant) -> anyhow::Result<Running> {
+    let _ = tenant;
+    anyhow::bail!("the bot is not wired into the playground yet")
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let listener = listen()?;
+    let page_url = format!("http://{}", listener.local_addr().context("the page's listener has no address")?);
+    let tenant = Tenant::open(Company::playground());
+    let bot = start_bot(&tenant).await.context("the bot did not start")?;
+    tenant.connect(&bot.bot_url);
+    tenant.verify_url().await.map_err(anyhow::Error::msg).context("the bot does not answer for its address")?;
+    let time = tenant.live();
+
+    let play = web::Data::new(Play::new(tenant.clone(), &bot.bot_url, &bot.public_url));
+    let server = HttpServer::new(move || App::new().app_data(play.clone()).configure(routes::all))
+        .workers(1)
+        .shutdown_timeout(FAREWELL_S)
+        .listen(listener)?
+        .run();
+    println!("playground: {page_url}  打开它，先发 / open it and say: {}", look::FIRST_COMMAND);
+    server.await?;
+
+    time.abort();
+    bot.stop().await;
+    tenant.close().await;
+    Ok(())
+}
+
+/// The page's listener: exactly where `PLAYGROUND_ADDR` says, else the usual port, else any.
+fn listen() -> anyhow::Result<TcpListener> {
+    if let Ok(wanted) = std::env::var("PLAYGROUND_ADDR") {
+        return TcpListener::bind(&wanted)
+            .with_context(|| format!("PLAYGROUND_ADDR={wanted} cannot be listened on; for example: {USUAL_ADDR}"));
+    }
+    TcpListener::bind(USUAL_ADDR)
+        .or_else(|_| TcpListener::bind("127.0.0.1:0"))
+        .context("no loopback port can be listened on")
+}

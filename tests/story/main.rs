@@ -1,1 +1,16 @@
-fn main() {}
+//! The promises of the bot, told as stories: the real bot over real HTTP against a simulated tenant that refuses what
+//! Feishu refuses and counts what arrives.
+
+#[path = "../sandbox/mod.rs"]
+mod sandbox;
+
+mod stage;
+
+mod approve;
+mod ask;
+mod doubt;
+mod house;
+mod login;
+mod program;
+mod receive;
+mod send;

@@ -1,8 +1,8 @@
 //! The tables of `error.rs`: one line per code that the platform documents.
 
 use super::super::codes::GENERIC;
-use super::crate::view::advice::advice;
 use super::*;
+use crate::view::advice::advice;
 
 const RETRY: Class = Class::Retry { after: None };
 const AGAIN: Verdict = Verdict::RetryAfter(None);

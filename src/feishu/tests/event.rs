@@ -74,7 +74,7 @@ fn rich_text_keeps_every_node_even_those_nobody_knows() {
                 Node::At { key: "@_user_1".into(), name: "张三".into() },
             ],
             vec![Node::Image { image_key: "img_1".into() }],
-            vec![Node::Media { file_key: "f".into(), image_key: "i".into() }],
+            vec![Node::Media { file_key: "f".into(), image_key: Some("i".into()) }],
             vec![],
             vec![
                 Node::Emotion { emoji_type: "SMILE".into() },

@@ -1,0 +1,160 @@
+//! Images and files: what the bot uploads, and what people attached.
+
+use serde_json::json;
+
+use super::super::world::{Upload, World};
+use super::messages::wrong;
+use super::{Ask, Reply};
+
+const IMAGE_BYTES_MAX: usize = 10 << 20;
+const FILE_BYTES_MAX: usize = 30 << 20;
+
+/// The first bytes of the formats the platform takes.
+const MAGIC: [&[u8]; 8] =
+    [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"\x00\x00\x01\x00", b"II*\x00", b"MM\x00*", b"RIFF"];
+
+/// One part of a multipart body.
+struct Part {
+    name: String,
+    filename: Option<String>,
+    bytes: Vec<u8>,
+}
+
+/// Takes a multipart body apart; `None` where it is none.
+fn parts(ask: &Ask) -> Option<Vec<Part>> {
+    let kind = ask.header("content-type")?;
+    let boundary = kind.split("boundary=").nth(1)?.trim_matches('"');
+    let line = format!("--{boundary}").into_bytes();
+    let mut found = vec![];
+    let mut rest = &ask.bytes[position(&ask.bytes, &line)? + line.len()..];
+    while rest.starts_with(b"\r\n") {
+        let end = position(rest, &line)?;
+        let part = rest.get(2..end.checked_sub(2)?)?;
+        let split = position(part, b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&part[..split]).into_owned();
+        let value = |key: &str| {
+            let at = head.find(&format!("{key}=\""))? + key.len() + 2;
+            head.get(at..)?.split('"').next().map(str::to_owned)
+        };
+        let disposition = head.replace("filename=", "FILE=");
+        let name = disposition.split("name=\"").nth(1).and_then(|rest| rest.split('"').next())?.to_owned();
+        found.push(Part { name, filename: value("filename"), bytes: part[split + 4..].to_vec() });
+        rest = &rest[end + line.len()..];
+    }
+    Some(found)
+}
+
+fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+/// The fields and the file of an upload, or the refusal.
+fn upload(world: &mut World, ask: &Ask, endpoint: &str, file: &str) -> Result<(Vec<Part>, Upload), Reply> {
+    let Some(mut parts) = parts(ask) else {
+        return Err(wrong(world, endpoint, 234_001, "no multipart body"));
+    };
+    let at = parts.iter().position(|part| part.name == file && part.filename.is_some());
+    let Some(at) = at else {
+        return Err(wrong(world, endpoint, 234_001, "the file part needs its name and a filename"));
+    };
+    let part = parts.remove(at);
+    if !world.app.bot_ability {
+        return Err(Reply::fail(400, 234_007, "App does not enable bot feature."));
+    }
+    if part.bytes.is_empty() {
+        return Err(wrong(world, endpoint, 234_010, "the file is empty"));
+    }
+    let name = part.filename.unwrap_or_default();
+    Ok((parts, Upload { name, bytes: part.bytes }))
+}
+
+fn field(parts: &[Part], name: &str) -> String {
+    let found = parts.iter().find(|part| part.name == name);
+    found.map(|part| String::from_utf8_lossy(&part.bytes).into_owned()).unwrap_or_default()
+}
+
+/// `images`
+pub fn image(world: &mut World, ask: &Ask) -> Reply {
+    let (parts, upload) = match upload(world, ask, "images.create", "image") {
+        Ok(upload) => upload,
+        Err(reply) => return reply,
+    };
+    if !["message", "avatar"].contains(&field(&parts, "image_type").as_str()) {
+        return wrong(world, "images.create", 234_001, "image_type is message or avatar");
+    }
+    if upload.bytes.len() > IMAGE_BYTES_MAX {
+        return Reply::fail(400, 234_006, "The file size exceed the max value.");
+    }
+    let heic = upload.bytes.get(4..8) == Some(b"ftyp");
+    if !heic && !MAGIC.iter().any(|magic| upload.bytes.starts_with(magic)) {
+        return Reply::fail(400, 234_011, "Can't recognize the image format.");
+    }
+    let key = world.fresh_id("img_v3_");
+    world.images.insert(key.clone(), upload);
+    Reply::ok(json!({"image_key": key}))
+}
+
+/// `files`
+pub fn file(world: &mut World, ask: &Ask) -> Reply {
+    let (parts, mut upload) = match upload(world, ask, "files.create", "file") {
+        Ok(upload) => upload,
+        Err(reply) => return reply,
+    };
+    let kind = field(&parts, "file_type");
+    if !["opus", "mp4", "pdf", "doc", "xls", "ppt", "stream"].contains(&kind.as_str()) {
+        return wrong(world, "files.create", 234_001, "unknown file_type");
+    }
+    if upload.bytes.len() > FILE_BYTES_MAX {
+        return Reply::fail(400, 234_006, "The file size exceed the max value.");
+    }
+    upload.name = field(&parts, "file_name");
+    if upload.name.is_empty() {
+        return wrong(world, "files.create", 234_001, "file_name is required");
+    }
+    let key = world.fresh_id("file_v3_");
+    world.files.insert(key.clone(), upload);
+    Reply::ok(json!({"file_key": key}))
+}
+
+fn binary(bytes: Vec<u8>, name: &str) -> Reply {
+    let mut reply = Reply::html(200, "").with("Content-Disposition", format!("attachment; filename=\"{name}\""));
+    reply.content_type = "application/octet-stream".into();
+    reply.bytes = bytes;
+    reply
+}
+
+/// `images/:key`
+pub fn get_image(world: &mut World, ask: &Ask) -> Reply {
+    match world.images.get(&ask.params[0]) {
+        Some(image) => binary(image.bytes.clone(), "image"),
+        None => Reply::fail(400, 234_005, "The image was not uploaded by this app."),
+    }
+}
+
+/// `files/:key`
+pub fn get_file(world: &mut World, ask: &Ask) -> Reply {
+    match world.files.get(&ask.params[0]) {
+        Some(file) => binary(file.bytes.clone(), "file"),
+        None => Reply::fail(400, 234_008, "The file was not uploaded by this app."),
+    }
+}
+
+/// `messages/:id/resources/:key`: what a person attached to this very message.
+pub fn resource(world: &mut World, ask: &Ask) -> Reply {
+    let Some(kind) = ask.query("type").filter(|kind| ["image", "file"].contains(kind)) else {
+        return wrong(world, "messages.resource", 234_001, "type is image or file");
+    };
+    let Some(message) = world.message(&ask.params[0]) else {
+        return Reply::fail(400, 234_003, "File not in msg.");
+    };
+    if message.deleted {
+        return Reply::fail(400, 230_110, "The message has been deleted.");
+    }
+    match message.attachments.get(&ask.params[1]) {
+        None => Reply::fail(400, 234_003, "File not in msg."),
+        Some(_) if (kind == "image") != ask.params[1].starts_with("img_") => {
+            Reply::fail(400, 234_001, "the key does not match the type")
+        }
+        Some((_, bytes)) => binary(bytes.clone(), "resource"),
+    }
+}

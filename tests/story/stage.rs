@@ -1,0 +1,229 @@
+//! The stage on which stories play: a tenant, the real bot on a database of its own, and a clock that both follow.
+//!
+//! The bot's loops do not run: [`Stage::settle`] cranks them until nothing is left to do, and lets the little time pass
+//! that cards wait for. When a story ends, the stage looks for leftovers.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use feishu_broadcast::app::clock::{Clock, SystemClock};
+use feishu_broadcast::app::{Step, worker};
+use feishu_broadcast::bot::{Bot, Loops};
+use feishu_broadcast::config::Cli;
+use feishu_broadcast::domain::ids::Timestamp;
+use futures_util::FutureExt;
+
+use crate::sandbox::{ChatMessage, Company, Person, Tenant};
+
+/// Where browsers would reach the bot. Nothing listens there: stories put the bot's own address in its place.
+pub const PUBLIC_URL: &str = "https://bot.example.com";
+
+/// Cranks before a story is called endless.
+const CRANKS_MAX: usize = 2000;
+
+/// The machine's clock, moved by the tenant.
+struct TenantClock(Arc<AtomicI64>);
+
+impl Clock for TenantClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().0 + self.0.load(Ordering::SeqCst))
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        SystemClock.random(bytes);
+    }
+}
+
+pub struct Stage {
+    pub tenant: Tenant,
+    pub bot: Bot,
+    pub browser: reqwest::Client,
+    settings: Vec<(String, String)>,
+    data: tempfile::TempDir,
+}
+
+/// Plays a story in the small company. Approvers are 周明 and 赵磊; one approval is needed.
+pub async fn story(play: impl AsyncFnOnce(&mut Stage) -> anyhow::Result<()>) {
+    story_with(&[], Company::small(), play).await;
+}
+
+/// Plays a story with further settings, in a company of its own.
+pub async fn story_with(
+    settings: &[(&str, &str)],
+    company: Company,
+    play: impl AsyncFnOnce(&mut Stage) -> anyhow::Result<()>,
+) {
+    let mut stage = Stage::open(settings, company).await.expect("the stage opens");
+    let told = AssertUnwindSafe(play(&mut stage)).catch_unwind().await;
+    match told {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => panic!("{error:?}\n{}", stage.log()),
+        Err(panic) => {
+            eprintln!("{}", stage.log());
+            std::panic::resume_unwind(panic);
+        }
+    }
+    stage.settle().await.expect("everything comes to rest");
+    stage.tenant.assert_clean();
+    let open = stage.bot.app.store.events_open().await.expect("the store answers");
+    assert_eq!(open, 0, "events were left lying about");
+    stage.bot.stop().await;
+    stage.tenant.close().await;
+}
+
+impl Stage {
+    async fn open(more: &[(&str, &str)], company: Company) -> anyhow::Result<Self> {
+        let tenant = Tenant::open(company);
+        tenant.allow_redirect(&format!("{PUBLIC_URL}/oauth/callback"));
+        let data = tempfile::tempdir()?;
+        let mut settings = tenant.settings();
+        settings.push(("PUBLIC_URL".into(), PUBLIC_URL.into()));
+        settings.push(("LISTEN_ADDR".into(), "127.0.0.1:0".into()));
+        settings.push(("METRICS_ADDR".into(), String::new()));
+        let database = format!("sqlite://{}", data.path().join("story.db").display());
+        settings.push(("DATABASE_URL".into(), database));
+        for (name, value) in more {
+            settings.retain(|(other, _)| other != name);
+            settings.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let bot = start(&settings, &tenant).await?;
+        let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        Ok(Self { tenant, bot, browser, settings, data })
+    }
+
+    pub fn person(&self, name: &str) -> Person {
+        self.tenant.person(name)
+    }
+
+    /// The machine dies and comes back: everything in memory is gone, the disk is what it was.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        let fresh = start(&self.settings, &self.tenant).await?;
+        std::mem::replace(&mut self.bot, fresh).stop().await;
+        Ok(())
+    }
+
+    /// Works until nothing is left to do now, nor in the few seconds that card updates wait for.
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        let mut quiet = 0;
+        for _ in 0..CRANKS_MAX {
+            if worker::work_once(&self.bot.app).await? == Step::Worked {
+                quiet = 0;
+                continue;
+            }
+            quiet += 1;
+            if quiet > 8 {
+                return Ok(());
+            }
+            self.tenant.later(Duration::from_millis(800)).await;
+        }
+        anyhow::bail!("the bot does not come to rest")
+    }
+
+    /// Lets time pass in one go, then works.
+    pub async fn later(&self, by: Duration) -> anyhow::Result<()> {
+        self.tenant.later(by).await;
+        self.settle().await
+    }
+
+    /// Says something to the bot and reads the answer.
+    pub async fn ask(&self, name: &str, text: &str) -> anyhow::Result<ChatMessage> {
+        let person = self.person(name);
+        // What was said before is not the answer.
+        while person.unread().is_some() {}
+        let pushed = person.says(text).await;
+        ensure!(pushed.status == 200, "the bot answered {} to {text}", pushed.status);
+        self.settle().await?;
+        person.unread().with_context(|| format!("no answer to {text}"))
+    }
+
+    /// Gives the authorization as a person would: through the link on the card, the consent page and back.
+    pub async fn authorize(&self, name: &str) -> anyhow::Result<()> {
+        let card = self.ask(name, "/login").await?;
+        let page = self.follow_login(&card, name).await?;
+        ensure!(page.contains("授权成功"), "{page}");
+        self.settle().await
+    }
+
+    /// Follows the link of a login card; returns the page at the end.
+    pub async fn follow_login(&self, card: &ChatMessage, consents_as: &str) -> anyhow::Result<String> {
+        let consent = self.open_login(card).await?;
+        let back = self.tenant.consents(&consent, consents_as).map_err(anyhow::Error::msg)?;
+        Ok(self.get(&back).await?.text().await?)
+    }
+
+    /// Presses the button of a login card; returns the address of the consent page.
+    pub async fn open_login(&self, card: &ChatMessage) -> anyhow::Result<String> {
+        let url = link_of(card).context("the card has no link")?;
+        let answer = self.get(&url).await?;
+        ensure!(answer.status() == 302, "the login link answered {}", answer.status());
+        Ok(answer.headers()["location"].to_str()?.to_owned())
+    }
+
+    /// Opens a public address of the bot.
+    pub async fn get(&self, url: &str) -> anyhow::Result<reqwest::Response> {
+        let local = format!("http://{}", self.bot.address());
+        Ok(self.browser.get(url.replace(PUBLIC_URL, &local)).send().await?)
+    }
+
+    /// Proposes a broadcast and returns the author's card.
+    pub async fn propose(&self, author: &str, command: &str) -> anyhow::Result<ChatMessage> {
+        let pushed = self.person(author).says(command).await;
+        ensure!(pushed.status == 200, "the bot answered {}", pushed.status);
+        self.settle().await?;
+        self.card_of(author)
+    }
+
+    /// The newest card this person sees.
+    pub fn card_of(&self, name: &str) -> anyhow::Result<ChatMessage> {
+        self.person(name).last_card().with_context(|| format!("{name} sees no card"))
+    }
+
+    /// The id of the broadcast on a card.
+    pub fn id_on(card: &ChatMessage) -> String {
+        let text = card.content.to_string();
+        let at = text.find("\"broadcast\":\"").expect("a card with a button names its broadcast");
+        text.chars().skip(text[..at].chars().count() + 13).take(6).collect()
+    }
+
+    /// Bytes of everything on the bot's disk, to look for what must not be there.
+    pub fn disk(&self) -> Vec<u8> {
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(self.data.path()).expect("the directory is there").flatten() {
+            all.extend(std::fs::read(entry.path()).unwrap_or_default());
+        }
+        all
+    }
+
+    fn log(&self) -> String {
+        let calls = self.tenant.calls();
+        let lines: Vec<String> = calls
+            .iter()
+            .rev()
+            .take(12)
+            .rev()
+            .map(|call| format!("{} {} -> {} {}", call.method, call.path, call.status, call.response))
+            .collect();
+        format!("the last calls:\n{}\nviolations: {:?}", lines.join("\n"), self.tenant.violations())
+    }
+}
+
+async fn start(settings: &[(String, String)], tenant: &Tenant) -> anyhow::Result<Bot> {
+    let flags = settings.iter().map(|(name, value)| format!("--{}={value}", name.to_lowercase().replace('_', "-")));
+    let cli = Cli::try_parse_from(std::iter::once("feishu-broadcast".to_owned()).chain(flags))?;
+    let clock = Arc::new(TenantClock(tenant.clock_offset()));
+    let bot = Bot::start(cli.settings.check()?, clock, None, Loops::ByHand).await?;
+    tenant.connect(&format!("http://{}", bot.address()));
+    Ok(bot)
+}
+
+/// The address behind the button of a login card.
+pub fn link_of(card: &ChatMessage) -> Option<String> {
+    let text = card.content.to_string();
+    let from = text.find("\"default_url\":\"")? + 15;
+    let rest = text.get(from..)?;
+    Some(rest.get(..rest.find('"')?)?.to_owned())
+}
