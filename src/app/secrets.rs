@@ -192,7 +192,7 @@ mod tests {
     fn the_challenge_is_s256_of_a_verifier_of_legal_length() {
         // RFC 7636, appendix B.
         let verifier = SecretString::from("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-        assert_eq!(Secrets::pkce_challenge(&verifier), "E9Melhoa2OwvFrEMTJHguCM-qhhLZVNEJRFXPKsuW0Q");
+        assert_eq!(Secrets::pkce_challenge(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
         assert_eq!(Secrets::new(&[7; KEY_BYTES]).pkce_verifier("n").expose_secret().len(), 43);
     }
 }
