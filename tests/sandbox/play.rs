@@ -20,9 +20,16 @@ mod routes;
 mod switches;
 
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use actix_web::{App, HttpServer, web};
 use anyhow::Context;
+use clap::Parser;
+use feishu_broadcast::app::clock::{Clock, SystemClock};
+use feishu_broadcast::bot::{Bot, Loops};
+use feishu_broadcast::config::Cli;
+use feishu_broadcast::domain::ids::Timestamp;
 
 use routes::Play;
 use sandbox::{Company, Tenant};
@@ -35,24 +42,51 @@ const FAREWELL_S: u64 = 1;
 
 /// The bot while it runs.
 struct Running {
-    /// Where the platform's pushes go, `http://127.0.0.1:PORT`.
-    bot_url: String,
-    /// The origin in the app's redirect addresses: the bot's `PUBLIC_URL`.
-    public_url: String,
+    bot: Bot,
+    /// Where the platform's pushes go, `http://127.0.0.1:PORT`; also the bot's `PUBLIC_URL`, since the browser is on
+    /// this machine too.
+    url: String,
+    /// The embedded store; removed with the playground.
+    _data: tempfile::TempDir,
 }
 
 impl Running {
     /// Lets the bot finish what it is doing, and leave.
-    async fn stop(self) {}
+    async fn stop(self) {
+        self.bot.stop().await;
+    }
 }
 
-/// Starts the real bot for this company.
-// TODO: call the library. It needs `tenant.settings()` (the environment's names and values), a `PUBLIC_URL`, a database
-// in a directory that is removed with `Running`, a free loopback port, and a clock that follows
-// `tenant.clock_offset()`. Then `tenant.allow_redirect("PUBLIC_URL/oauth/callback")`.
+/// The machine's clock, as far ahead as the tenant's.
+struct TenantClock(Arc<AtomicI64>);
+
+impl Clock for TenantClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().0 + self.0.load(Ordering::SeqCst))
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        SystemClock.random(bytes);
+    }
+}
+
+/// Starts the real bot for this company, on a store of its own and a free port.
 async fn start_bot(tenant: &Tenant) -> anyhow::Result<Running> {
-    let _ = tenant;
-    anyhow::bail!("the bot is not wired into the playground yet")
+    let data = tempfile::tempdir().context("no directory for the store")?;
+    // The bot has to know its own address before it listens: PUBLIC_URL is part of its settings.
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).context("no free port")?;
+    let url = format!("http://{free}");
+    let mut settings = tenant.settings();
+    settings.push(("PUBLIC_URL".into(), url.clone()));
+    settings.push(("LISTEN_ADDR".into(), free.to_string()));
+    settings.push(("METRICS_ADDR".into(), String::new()));
+    settings.push(("DATABASE_URL".into(), format!("sqlite://{}", data.path().join("playground.db").display())));
+    let flags = settings.iter().map(|(name, value)| format!("--{}={value}", name.to_lowercase().replace('_', "-")));
+    let cli = Cli::try_parse_from(std::iter::once("feishu-broadcast".to_owned()).chain(flags))?;
+    let clock = Arc::new(TenantClock(tenant.clock_offset()));
+    let bot = Bot::start(cli.settings.check()?, clock, None, Loops::Running).await?;
+    tenant.allow_redirect(&format!("{url}/oauth/callback"));
+    Ok(Running { bot, url, _data: data })
 }
 
 #[tokio::main]
@@ -61,11 +95,11 @@ async fn main() -> anyhow::Result<()> {
     let page_url = format!("http://{}", listener.local_addr().context("the page's listener has no address")?);
     let tenant = Tenant::open(Company::playground());
     let bot = start_bot(&tenant).await.context("the bot did not start")?;
-    tenant.connect(&bot.bot_url);
+    tenant.connect(&bot.url);
     tenant.verify_url().await.map_err(anyhow::Error::msg).context("the bot does not answer for its address")?;
     let time = tenant.live();
 
-    let play = web::Data::new(Play::new(tenant.clone(), &bot.bot_url, &bot.public_url));
+    let play = web::Data::new(Play::new(tenant.clone(), &bot.url, &bot.url));
     let server = HttpServer::new(move || App::new().app_data(play.clone()).configure(routes::all))
         .workers(1)
         .shutdown_timeout(FAREWELL_S)

@@ -187,7 +187,7 @@ pub fn children(world: &mut World, ask: &Ask) -> Reply {
             Ok(at) => world.company.departments[at].open_department_id.clone(),
         }
     };
-    let deep = ask.query("fetch_child") == Some("true");
+    let deep = ask.query("fetch_child").is_some_and(|deep| deep.eq_ignore_ascii_case("true"));
     let departments = &world.company.departments;
     let below = |d: &Department| {
         let under = if deep { world.company.within(&d.parent, &top) } else { d.parent == top };

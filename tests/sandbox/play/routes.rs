@@ -87,12 +87,12 @@ pub fn all(app: &mut web::ServiceConfig) {
         .route("/play/consent", web::post().to(consent));
 }
 
-fn wrong(what: impl Into<String>) -> web::Json<Value> {
-    web::Json(json!({"error": what.into()}))
+fn wrong(zh: &str, en: &str) -> web::Json<Value> {
+    web::Json(json!({"error": zh, "error_en": en}))
 }
 
 fn stranger() -> web::Json<Value> {
-    wrong("公司里没有这个人 / nobody in the company has this open_id")
+    wrong("公司里没有这个人", "nobody in the company has this open_id")
 }
 
 async fn page() -> impl Responder {
@@ -209,11 +209,14 @@ async fn say(play: web::Data<Play>, said: web::Json<Said>) -> impl Responder {
     if pushed.accepted() {
         return web::Json(json!({}));
     }
-    let answer =
-        if pushed.status == 0 { "没有回答 / no answer".to_owned() } else { format!("HTTP {}", pushed.status) };
-    wrong(format!(
-        "机器人没有收下这条消息（{answer}），平台会再推送 / the bot did not take it; the platform will push again"
-    ))
+    let (zh, en) = match pushed.status {
+        0 => ("没有回答".to_owned(), "no answer".to_owned()),
+        status => (format!("HTTP {status}"), format!("HTTP {status}")),
+    };
+    wrong(
+        &format!("机器人没有收下这条消息（{zh}），平台稍后会再推送"),
+        &format!("the bot did not take the message ({en}); the platform will push it again"),
+    )
 }
 
 #[derive(Deserialize)]
@@ -249,7 +252,7 @@ async fn press(play: web::Data<Play>, pressing: web::Json<Pressing>) -> impl Res
     play.tenant.set_browser(&person.name);
     let pressed = match person.presses(&pressing.message_id, pressing.press()).await {
         Ok(pressed) => pressed,
-        Err(why) => return wrong(why),
+        Err(why) => return wrong(&why, &why),
     };
     match (pressed.status, pressed.toast) {
         (200, Some(toast)) => {
@@ -257,8 +260,10 @@ async fn press(play: web::Data<Play>, pressing: web::Json<Pressing>) -> impl Res
         }
         (200, None) => web::Json(json!({})),
         // The numbers are those that Feishu's client shows.
-        (0, _) => wrong("200341：机器人没有在 3 秒内回答 / the bot did not answer within 3 s"),
-        (status, _) => wrong(format!("200671：机器人的回答是 HTTP {status} / the bot answered with it")),
+        (0, _) => wrong("200341：机器人没有在 3 秒内回答", "200341: the bot did not answer within 3 s"),
+        (status, _) => {
+            wrong(&format!("200671：机器人的回答是 HTTP {status}"), &format!("200671: the bot answered HTTP {status}"))
+        }
     }
 }
 
@@ -271,7 +276,7 @@ struct Turn {
 async fn fault(play: web::Data<Play>, turn: web::Json<Turn>) -> impl Responder {
     match switches::turn(&play.tenant, &play.twice, &turn.id, turn.on) {
         Ok(()) => web::Json(json!({})),
-        Err(why) => wrong(why),
+        Err((zh, en)) => wrong(zh, en),
     }
 }
 
@@ -282,7 +287,7 @@ struct Later {
 
 async fn later(play: web::Data<Play>, later: web::Json<Later>) -> impl Responder {
     if later.minutes > LATER_MINUTES_MAX {
-        return wrong("一次最多一年 / a year at most");
+        return wrong("一次最多一年", "a year at most");
     }
     play.tenant.later(Duration::from_secs(later.minutes * 60)).await;
     web::Json(json!({}))
@@ -314,6 +319,6 @@ async fn consent(play: web::Data<Play>, consenting: web::Json<Consenting>) -> im
     let Some(person) = play.tenant.person_by_id(&consenting.open_id) else { return stranger() };
     match play.tenant.consents(&consenting.url, &person.name) {
         Ok(location) => web::Json(json!({"location": location})),
-        Err(why) => wrong(why),
+        Err(why) => wrong(&why, &why),
     }
 }

@@ -131,10 +131,9 @@ pub fn states(tenant: &Tenant, twice: &AtomicBool) -> Map<String, Value> {
 /// Turns a switch.
 ///
 /// # Errors
-/// There is no such switch, or it cannot be turned this way; says so in words.
-pub fn turn(tenant: &Tenant, twice: &AtomicBool, id: &str, on: bool) -> Result<(), String> {
-    let switch =
-        SWITCHES.iter().find(|switch| switch.id == id).ok_or_else(|| format!("没有这个开关 / no switch {id}"))?;
+/// There is no such switch, or it cannot be turned this way; says so in Chinese and in English.
+pub fn turn(tenant: &Tenant, twice: &AtomicBool, id: &str, on: bool) -> Result<(), (&'static str, &'static str)> {
+    let switch = SWITCHES.iter().find(|switch| switch.id == id).ok_or(("没有这个开关", "there is no such switch"))?;
     match (&switch.trouble, on) {
         (Trouble::Armed(make), _) => {
             let fault = make();
@@ -152,13 +151,11 @@ pub fn turn(tenant: &Tenant, twice: &AtomicBool, id: &str, on: bool) -> Result<(
                 world.grants.is_empty()
             });
             if nobody {
-                return Err("还没有人授权过，先发 /login / nobody has authorized yet: say /login first".into());
+                return Err(("还没有人授权过，先发 /login", "nobody has authorized yet: say /login first"));
             }
         }
         (Trouble::AppTokens | Trouble::Grants, false) => {
-            return Err(
-                "失效的令牌不会复活，等机器人换新的 / a dead token stays dead until the bot gets another".into()
-            );
+            return Err(("失效的令牌不会复活，等机器人换新的", "a dead token stays dead until the bot gets another"));
         }
         (Trouble::Twice, _) => twice.store(on, Ordering::Relaxed),
     }
