@@ -26,10 +26,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use actix_web::{App, HttpServer, web};
 use anyhow::Context;
 use clap::Parser;
+use feishu_broadcast::app::authorize::login_url;
 use feishu_broadcast::app::clock::{Clock, SystemClock};
 use feishu_broadcast::bot::{Bot, Loops};
 use feishu_broadcast::config::Cli;
-use feishu_broadcast::domain::ids::Timestamp;
+use feishu_broadcast::domain::ids::{OpenId, Timestamp};
 
 use routes::Play;
 use sandbox::{Company, Tenant};
@@ -89,6 +90,20 @@ async fn start_bot(tenant: &Tenant) -> anyhow::Result<Running> {
     Ok(Running { bot, url, _data: data })
 }
 
+/// The first admin has authorized department search already, as an admin who has used the bot before; the others still
+/// get the link. It is the same round as in a browser: link, consent page, and back.
+async fn authorize(tenant: &Tenant, bot: &Running) -> anyhow::Result<()> {
+    let admin = tenant.person(look::FIRST_ADMIN);
+    let person = OpenId::new(admin.open_id.clone()).context("an employee without an open_id")?;
+    let link = login_url(&bot.bot.app, &person).context("the bot has no public address")?;
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let answer = browser.get(link).send().await?;
+    let consent = answer.headers().get("location").and_then(|to| to.to_str().ok()).context("no consent page")?;
+    let back = tenant.consents(consent, &admin.name).map_err(anyhow::Error::msg)?;
+    browser.get(back).send().await?.error_for_status()?;
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let listener = listen()?;
@@ -97,6 +112,7 @@ async fn main() -> anyhow::Result<()> {
     let bot = start_bot(&tenant).await.context("the bot did not start")?;
     tenant.connect(&bot.url);
     tenant.verify_url().await.map_err(anyhow::Error::msg).context("the bot does not answer for its address")?;
+    authorize(&tenant, &bot).await.context("the first admin could not be authorized")?;
     let time = tenant.live();
 
     let play = web::Data::new(Play::new(tenant.clone(), &bot.url, &bot.url));

@@ -12,6 +12,9 @@ use crate::sandbox::{Call, ChatMessage, Company, Delivered, Employee, Push, Tena
 /// What a newcomer says first: in the walk of the page, and in the line this program prints.
 pub const FIRST_COMMAND: &str = "/broadcast 销售部 明天下午三点全员会";
 
+/// Who the newcomer is at first.
+pub const FIRST_ADMIN: &str = "王芳";
+
 /// Entries of the log in one answer; a page that was away for longer has missed the older ones.
 const LOG_MAX: usize = 150;
 
@@ -94,6 +97,11 @@ pub fn state(tenant: &Tenant, who: Option<&str>, log_after: u64) -> Value {
     let files = tenant.with(|world| {
         world.files.iter().map(|(key, upload)| (key.clone(), upload.name.clone())).collect::<HashMap<_, _>>()
     });
+    let mentions = tenant.with(|world| {
+        chat.iter()
+            .map(|m| world.message(&m.message_id).map_or(Value::Null, |m| m.mentions.clone()))
+            .collect::<Vec<_>>()
+    });
     let (by_person, now_ms, violations) = tenant.with(|world| {
         let got: BTreeMap<String, usize> = world
             .inboxes
@@ -106,15 +114,18 @@ pub fn state(tenant: &Tenant, who: Option<&str>, log_after: u64) -> Value {
     });
     json!({
         "now_ms": now_ms,
-        "chat": chat.iter().map(|message| chat_message(message, &files)).collect::<Vec<_>>(),
+        "chat": chat.iter().zip(&mentions).map(|(message, who)| chat_message(message, who, &files)).collect::<Vec<_>>(),
         "deliveries": {"total": by_person.values().sum::<usize>(), "people": by_person.len(), "by_person": by_person},
         "log": log(tenant, log_after),
         "violations": violations,
     })
 }
 
-fn chat_message(message: &ChatMessage, files: &HashMap<String, String>) -> Value {
+fn chat_message(message: &ChatMessage, mentions: &Value, files: &HashMap<String, String>) -> Value {
     let mut content = message.content.clone();
+    if let Some(text) = content.get("text").and_then(Value::as_str) {
+        content["text"] = with_names(text, mentions).into();
+    }
     let name = content.get("file_key").and_then(Value::as_str).and_then(|key| files.get(key));
     if let (Some(name), Some(fields)) = (name, content.as_object_mut()) {
         fields.entry("file_name").or_insert_with(|| name.as_str().into());
@@ -129,6 +140,16 @@ fn chat_message(message: &ChatMessage, files: &HashMap<String, String>) -> Value
         shown["reply_to"] = parent.as_str().into();
     }
     shown
+}
+
+/// A text as its reader sees it: names for the keys that stand for mentions.
+fn with_names(text: &str, mentions: &Value) -> String {
+    let known = mentions.as_array().into_iter().flatten();
+    let mut known: Vec<(&str, &str)> =
+        known.filter_map(|mention| Some((mention["key"].as_str()?, mention["name"].as_str()?))).collect();
+    // The key of the tenth mention begins with the key of the first.
+    known.sort_by_key(|(key, _)| std::cmp::Reverse(key.len()));
+    known.iter().fold(text.to_owned(), |text, (key, name)| text.replace(key, &format!("@{name}")))
 }
 
 /// How many messages the bot has written to each person; the page's red dots are the difference to what was seen.
@@ -195,4 +216,27 @@ pub fn connection(tenant: &Tenant, bot_url: &str, public_url: &str) -> Value {
         told.insert("approvers".into(), open_ids(|p| p.approver).into());
         Value::Object(told)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mentions_are_shown_by_name_and_the_tenth_is_not_taken_for_the_first() {
+        let mentions = json!([{"key": "@_user_1", "name": "王芳"}, {"key": "@_user_10", "name": "赵磊"}]);
+        assert_eq!(with_names("@_user_10 和 @_user_1 和 @_user_2", &mentions), "@赵磊 和 @王芳 和 @_user_2");
+    }
+
+    #[tokio::test]
+    async fn the_revision_changes_with_what_people_see_and_stays_otherwise() {
+        let tenant = Tenant::open(Company::small());
+        let before = tenant.with(revision);
+        assert_eq!(tenant.with(revision), before);
+        tenant.person("王芳").text_event("/help");
+        let said = tenant.with(revision);
+        assert_ne!(said, before);
+        assert!(said < 1 << 53, "JavaScript keeps every digit");
+        tenant.close().await;
+    }
 }
