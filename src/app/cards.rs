@@ -39,6 +39,7 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
         CardRole::Approver => Reader::Approver,
     };
     let json = card(&Facts { broadcast: &broadcast, report: &report, zone: &app.zone }, reader).to_string();
+    app.talk.next().await;
     let shown = match &claim.message_id {
         Some(message) => app.feishu.patch_card(now, message, &json).await.map(|()| message.clone()),
         None => {

@@ -68,7 +68,10 @@ pub struct App {
     pub zone: TimeZone,
     pub directory: directory::Directory,
     pub strangers: stranger::Strangers,
+    /// The pace of `batch_send`.
     pub pace: pace::Pace,
+    /// The pace of messages and cards.
+    pub talk: pace::Pace,
     pub wake: Wake,
     /// The bot's own open_id, asked for once.
     pub bot: tokio::sync::OnceCell<OpenId>,
@@ -108,6 +111,7 @@ impl App {
             directory: directory::Directory::new(),
             strangers: stranger::Strangers::new(),
             pace: pace::Pace::new(),
+            talk: pace::Pace::new(),
             wake: Wake::default(),
             bot: tokio::sync::OnceCell::new(),
         }

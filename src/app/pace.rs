@@ -1,13 +1,14 @@
-//! The pace of `batch_send`: never faster than the platform allows for one app.
+//! The pace of calls: never faster than the platform allows for one app. `batch_send` and the messages API are counted
+//! apart, each with the same two limits.
 
 use std::num::NonZeroU32;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-/// Calls a second. Source: batch_send, "rate limit", 50/s; a tenth is left for clocks that disagree.
+/// Calls a second. Source: "rate limits", tier 4, 50/s; a tenth is left for clocks that disagree.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(45).expect("not zero");
 
-/// Calls a minute in the long run. Source: batch_send, "rate limit", 1000/min.
+/// Calls a minute in the long run. Source: "rate limits", tier 4, 1000/min.
 const PER_MINUTE: NonZeroU32 = NonZeroU32::new(900).expect("not zero");
 
 /// Calls that may come at once after a quiet time; with [`PER_MINUTE`] no minute ever sees more than 990.

@@ -41,7 +41,10 @@ pub struct LetterClaim {
 /// What became of a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LetterOutcome {
-    Sent,
+    /// It is out; the receiver's next letter may follow from `next` on.
+    Sent {
+        next: Timestamp,
+    },
     Later(Timestamp),
     /// The message it answers is gone: send it as a message of its own.
     Unaddressed(Timestamp),
@@ -96,7 +99,7 @@ impl Store {
     /// Writes what became of a letter; nothing if the claim was lost.
     pub async fn settle_letter(&self, claim: &LetterClaim, outcome: LetterOutcome) -> Result<(), StoreError> {
         let (state, next, reply_to) = match outcome {
-            LetterOutcome::Sent => ("sent", None, claim.reply_to.as_ref()),
+            LetterOutcome::Sent { .. } => ("sent", None, claim.reply_to.as_ref()),
             LetterOutcome::GivenUp => ("given-up", None, claim.reply_to.as_ref()),
             LetterOutcome::Later(moment) => ("new", Some(moment), claim.reply_to.as_ref()),
             LetterOutcome::Unaddressed(moment) => ("new", Some(moment), None),
@@ -115,6 +118,20 @@ impl Store {
         .bind(reply_to.map(MessageId::as_str))
         .execute(tx.connection())
         .await?;
+        if let LetterOutcome::Sent { next } = outcome {
+            let receiver = match &claim.receiver {
+                Receiver::Chat(chat) => chat.as_str(),
+                Receiver::Person(person) => person.as_str(),
+            };
+            sqlx::query(
+                "update letters set not_before = $2 where state = 'new' and not_before < $2 and uuid = (
+                    select uuid from letters where receiver = $1 and state = 'new' order by position limit 1)",
+            )
+            .bind(receiver)
+            .bind(next.0)
+            .execute(tx.connection())
+            .await?;
+        }
         tx.commit().await
     }
 
