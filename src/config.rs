@@ -4,7 +4,7 @@
 //! stops the start with one line that names it, says what is wrong and shows a right one.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use base64::Engine;
@@ -288,6 +288,9 @@ impl Settings {
     fn database_url(&self) -> Result<String, WrongSetting> {
         const EXAMPLE: &str = "sqlite://feishu-broadcast.db";
         match given(&self.database_url).unwrap_or(EXAMPLE) {
+            url if url.starts_with("sqlite:") && url.contains(":memory:") => {
+                Err(wrong("DATABASE_URL", "is in memory, where nothing survives a stop", EXAMPLE))
+            }
             url if url.starts_with("sqlite:") => Ok(url.to_owned()),
             url if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
                 Err(wrong("DATABASE_URL", "postgres is not supported by this version yet", EXAMPLE))
@@ -331,7 +334,9 @@ fn people(
 }
 
 fn address(name: &'static str, text: &str, example: &'static str) -> Result<SocketAddr, WrongSetting> {
-    text.parse().map_err(|_| wrong(name, format!("“{text}” is no address with a port"), example))
+    // A name such as localhost is fine too; the first address it stands for is taken.
+    let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    found.ok_or_else(|| wrong(name, format!("“{text}” is no address with a port"), example))
 }
 
 /// An origin: https, or http on this very machine; no path, query or credentials.
@@ -428,6 +433,7 @@ mod tests {
             ("--public-url=http://bot.example.com", "PUBLIC_URL"),
             ("--public-url=https://bot.example.com/path", "PUBLIC_URL"),
             ("--database-url=mysql://x", "DATABASE_URL"),
+            ("--database-url=sqlite::memory:", "DATABASE_URL"),
             ("--secret-key=AAAA", "SECRET_KEY"),
             ("--timezone=Mars/Olympus", "TIMEZONE"),
         ] {

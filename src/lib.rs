@@ -1,4 +1,44 @@
-//! feishu-broadcast: tells the right colleagues something, safely.
+//! feishu-broadcast tells the right colleagues something, safely.
+//!
+//! # The floors
+//!
+//! A room calls rooms on its own floor or below, never above; `feishu` and `store` are neighbours who have not met.
+//! `tests/story/house.rs` reads every path in here and holds it to that.
+//!
+//! | floor | room | what lives there |
+//! | --- | --- | --- |
+//! | 5 | [`config`], [`bot`], `main` | settings checked once; everything put together, started, stopped politely |
+//! | 4 | [`web`] | HTTP in: bytes to verified events; nothing is decided here |
+//! | 3 | [`app`] | the shell: one step per file, intent, deed, outcome; the only room with a clock |
+//! | 2 | [`feishu`] | one partner: sealing, events, calls, tokens, and what its errors allow |
+//! | 2 | [`store`] | one memory: rows to values, short transactions, plain SQL |
+//! | 1 | [`view`] | everything the bot says, in two languages; pure |
+//! | 0 | [`domain`] | commands, audience, plan, approval, batches, report; values and moves, nothing to await |
+//!
+//! # The walk of one broadcast
+//!
+//! 1. **Door.** [`web::feishu`] reads at most 1 MiB; [`feishu::envelope`] checks signature, seal, token and app;
+//!    [`store::inbox`] keeps the event under one key, a repeat is a no-op. Only then 200.
+//! 2. **Desk.** [`app::inbox`] takes the row; [`domain::command`] turns the words into a command or a mistake with its
+//!    place; [`domain::policy`] says whether this person may.
+//! 3. **Plan.** [`app::directory`] finds the departments with the author's own rights (several of a name: ask, never
+//!    guess); [`domain::audience`] drops overlaps, [`domain::plan`] makes batches of at most 200 ids. [`app::request`]
+//!    writes broadcast, ledger and the cards owed in one transaction, together with the end of the event.
+//! 4. **Approval.** A press comes through the same door; [`app::press`] decides it in one transaction
+//!    ([`domain::broadcast`] knows the moves) and answers with a toast. [`app::cards`] brings every copy up to date
+//!    afterwards.
+//! 5. **Dispatch.** [`app::dispatch`] takes the next batch, writes `sending`, checks that the bytes are the approved
+//!    ones, calls `batch_send` once, writes the outcome. What nobody can know is in doubt until a person decides.
+//! 6. **Report.** [`app::progress`] asks how many were reached and how many read; [`domain::report`] adds up;
+//!    [`view::result`] names every invalid id; [`app::letters`] sends the news.
+//!
+//! # What is always true
+//!
+//! - A 200 to an event means that it is on disk. Whatever follows is a row before it is a deed.
+//! - Nothing leaves that is not in the ledger, approved, with the fingerprint that was approved.
+//! - A call whose outcome is unknown is never repeated by the machine.
+//! - No lock and no transaction is held while the network thinks.
+//! - Time and chance come in through [`app::clock::Clock`]; secrets live in `SecretString` and are printed nowhere.
 
 pub mod app;
 pub mod bot;

@@ -35,6 +35,8 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     };
     let batches = tx.batches(&broadcast.id).await?;
     if broadcast.state == State::Approved && !is_what_was_approved(&broadcast, &batches) {
+        // Gives the claim back: the one writing connection is needed for what follows.
+        drop(tx);
         return refuse_tampered(app, broadcast).await;
     }
     let started = broadcast.clone().follow(&Report::of(&batches));

@@ -91,6 +91,8 @@ async fn end(app: &App, claim: &Claim) -> Result<(), StoreError> {
 async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Result<(), Trouble> {
     let bot = match message.chat {
         ChatKind::Group => Some(app.bot_open_id().await?),
+        // In private only a mention of the bot itself makes its open_id matter, and the answer does not hang on it.
+        ChatKind::OneToOne if !message.mentions.is_empty() => app.bot_open_id().await.ok(),
         ChatKind::OneToOne => app.bot.get(),
     };
     if message.chat == ChatKind::Group && !message.mentions.iter().any(|mention| mention.open_id.as_ref() == bot) {
