@@ -19,9 +19,6 @@ use crate::view::Text;
 /// How long an answer is worth being sent. After that nobody waits for it.
 const WORTH_SENDING: Duration = Duration::from_secs(24 * 3600);
 
-/// The least time between two letters to one receiver. Source: contract "rate limits": 5 a second to one user or chat.
-const BETWEEN_LETTERS: Duration = Duration::from_millis(220);
-
 /// Bytes of a `uuid`. Source: im/v1/messages, "uuid", at most 50 characters.
 const UUID_LETTERS: usize = 50;
 
@@ -73,7 +70,7 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
         }
     };
     let outcome = match sent {
-        Ok(_) => LetterOutcome::Sent { next: app.now().after(BETWEEN_LETTERS) },
+        Ok(_) => LetterOutcome::Sent,
         Err(error) if letter.reply_to.is_some() && error.message_is_gone() => LetterOutcome::Unaddressed(app.now()),
         Err(error) => match error.class() {
             Class::Retry { .. } | Class::Unknown | Class::Reauthenticate | Class::FixSetup

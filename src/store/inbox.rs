@@ -15,6 +15,9 @@ const GROUP_MAX: usize = 256;
 /// Events that may wait for a commit; beyond that the door answers 503 and Feishu pushes again.
 const WAITING_MAX: usize = 4096;
 
+/// Rows that a claim looks at: enough to find somebody who is not being served, and a bound on what a flood costs.
+const WINDOW: i64 = 64;
+
 /// What kind of work a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -141,17 +144,18 @@ impl Store {
         let row = sqlx::query(
             "update inbox set state = 'taken', not_before = $2, fence = fence + 1, attempts = attempts + 1
              where key = (
-                select key from inbox i
-                where i.state in ('new', 'taken', 'parked') and i.not_before <= $1
-                  and not exists (
-                    select 1 from inbox o
-                    where o.person = i.person and o.state in ('new', 'taken', 'parked') and o.state = 'taken'
-                      and o.not_before > $1)
-                order by i.received_at, i.key limit 1)
+                select i.key from (
+                    select key, person, not_before, received_at from inbox
+                    where state in ('new', 'taken', 'parked') and not_before <= $1
+                    order by not_before, received_at limit $3) i
+                where not exists (
+                    select 1 from inbox o where o.person = i.person and o.state = 'taken' and o.not_before > $1)
+                order by i.not_before, i.received_at limit 1)
              returning key, kind, person, body, attempts, fence, received_at, parked_until",
         )
         .bind(now.0)
         .bind(lease_until.0)
+        .bind(WINDOW)
         .fetch_optional(tx.connection())
         .await?;
         let Some(row) = row else { return Ok(None) };

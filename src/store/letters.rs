@@ -1,9 +1,17 @@
 //! Answers we owe somebody: written in the transaction that decided them, sent in order for each receiver.
 
+use std::time::Duration;
+
 use sqlx::Row;
 
 use super::{Store, StoreError, Tx};
 use crate::domain::ids::{ChatId, MessageId, OpenId, Timestamp};
+
+/// The least time between two letters to one receiver. Source: contract "rate limits": 5 a second to one user or chat.
+const BETWEEN_LETTERS: Duration = Duration::from_millis(220);
+
+/// Letters that a claim looks at: a bound on what a flood costs.
+const WINDOW: i64 = 64;
 
 /// Where a letter goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +49,7 @@ pub struct LetterClaim {
 /// What became of a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LetterOutcome {
-    /// It is out; the receiver's next letter may follow from `next` on.
-    Sent {
-        next: Timestamp,
-    },
+    Sent,
     Later(Timestamp),
     /// The message it answers is gone: send it as a message of its own.
     Unaddressed(Timestamp),
@@ -62,15 +67,18 @@ impl Store {
         let row = sqlx::query(
             "update letters set not_before = $2, fence = fence + 1, attempts = attempts + 1
              where uuid = (
-                select uuid from letters l where l.state = 'new' and l.not_before <= $1
-                  and not exists (
+                select l.uuid from (
+                    select uuid, receiver, due_at, not_before from letters
+                    where state = 'new' and not_before <= $1 order by not_before, due_at limit $3) l
+                where not exists (
                     select 1 from letters o
-                    where o.state = 'new' and o.receiver = l.receiver and o.position < l.position)
-                order by l.position limit 1)
+                    where o.receiver = l.receiver and o.due_at < l.due_at and o.state = 'new')
+                order by l.not_before, l.due_at limit 1)
              returning uuid, receiver_kind, receiver, reply_to, msg_type, content, attempts, created_at, fence",
         )
         .bind(now.0)
         .bind(lease_until.0)
+        .bind(WINDOW)
         .fetch_optional(tx.connection())
         .await?;
         let Some(row) = row else { return Ok(None) };
@@ -99,7 +107,7 @@ impl Store {
     /// Writes what became of a letter; nothing if the claim was lost.
     pub async fn settle_letter(&self, claim: &LetterClaim, outcome: LetterOutcome) -> Result<(), StoreError> {
         let (state, next, reply_to) = match outcome {
-            LetterOutcome::Sent { .. } => ("sent", None, claim.reply_to.as_ref()),
+            LetterOutcome::Sent => ("sent", None, claim.reply_to.as_ref()),
             LetterOutcome::GivenUp => ("given-up", None, claim.reply_to.as_ref()),
             LetterOutcome::Later(moment) => ("new", Some(moment), claim.reply_to.as_ref()),
             LetterOutcome::Unaddressed(moment) => ("new", Some(moment), None),
@@ -118,20 +126,6 @@ impl Store {
         .bind(reply_to.map(MessageId::as_str))
         .execute(tx.connection())
         .await?;
-        if let LetterOutcome::Sent { next } = outcome {
-            let receiver = match &claim.receiver {
-                Receiver::Chat(chat) => chat.as_str(),
-                Receiver::Person(person) => person.as_str(),
-            };
-            sqlx::query(
-                "update letters set not_before = $2 where state = 'new' and not_before < $2 and uuid = (
-                    select uuid from letters where receiver = $1 and state = 'new' order by position limit 1)",
-            )
-            .bind(receiver)
-            .bind(next.0)
-            .execute(tx.connection())
-            .await?;
-        }
         tx.commit().await
     }
 
@@ -154,9 +148,11 @@ impl Tx {
             Receiver::Person(person) => ("open_id", person.as_str()),
         };
         sqlx::query(
-            "insert into letters (uuid, receiver_kind, receiver, reply_to, msg_type, content, state, position, not_before, created_at)
-             values ($1, $2, $3, $4, $5, $6, 'new',
-                     (select coalesce(max(position), 0) + 1 from letters), $7, $7)
+            "insert into letters (uuid, receiver_kind, receiver, reply_to, msg_type, content, state, due_at, not_before, created_at)
+             select $1, $2, $3, $4, $5, $6, 'new', q.due_at, q.due_at, $7
+             from (select case when last.due_at + $8 > $7 then last.due_at + $8 else $7 end as due_at
+                   from (select coalesce(max(due_at), 0) as due_at from letters where receiver = $3) last) q
+             where true
              on conflict do nothing",
         )
         .bind(&letter.uuid)
@@ -166,6 +162,7 @@ impl Tx {
         .bind(letter.msg_type)
         .bind(&letter.content)
         .bind(now.0)
+        .bind(i64::try_from(BETWEEN_LETTERS.as_millis()).expect("a short pause"))
         .execute(self.connection())
         .await?;
         Ok(())

@@ -23,8 +23,9 @@ create table inbox (
     parked_until bigint,
     received_at bigint not null
 );
-create index inbox_open on inbox (not_before) where state in ('new', 'taken', 'parked');
-create index inbox_taken on inbox (person) where state in ('new', 'taken', 'parked');
+create index inbox_open on inbox (not_before, received_at) where state in ('new', 'taken', 'parked');
+create index inbox_busy on inbox (person) where state = 'taken';
+create index inbox_parked on inbox (person) where state = 'parked';
 create index inbox_age on inbox (received_at);
 
 -- Broadcasts; `doc` is the whole value, the columns are what the store itself needs to see.
@@ -95,13 +96,17 @@ create table letters (
     msg_type      text   not null,
     content       text   not null,
     state         text   not null check (state in ('new', 'sent', 'given-up')),
-    position      bigint not null,
+    -- The letter's place in its receiver's queue: later than every letter before it, by the pause that Feishu wants
+    -- between two messages to one receiver.
+    due_at        bigint not null,
     attempts      bigint not null default 0,
     not_before    bigint not null,
     fence         bigint not null default 0,
     created_at    bigint not null
 );
-create index letters_open on letters (receiver, position) where state = 'new';
+create index letters_open on letters (not_before, due_at) where state = 'new';
+create index letters_queue on letters (receiver, due_at);
+create index letters_waiting on letters (receiver, due_at) where state = 'new';
 create index letters_age on letters (created_at);
 
 -- Authorizations of admins for department search, sealed under the secret key.
