@@ -79,6 +79,7 @@ impl Store {
              where (broadcast, seq) in (
                 select broadcast, seq from batches where next_poll_at is not null and next_poll_at <= $1
                 order by next_poll_at limit 1)
+               and next_poll_at <= $1
              returning broadcast, seq, outcome, progress, polls, polls_same",
         )
         .bind(now.0)
@@ -156,6 +157,7 @@ impl Tx {
                     select 1 from batches o where o.broadcast = b.broadcast
                     and (o.state in ('sending', 'in-doubt') or (o.state = 'planned' and o.seq < b.seq)))
                 order by c.created_at, b.seq limit 1)
+               and state = 'planned'
              returning broadcast, seq, state, targets, attempts, not_before, outcome, progress, fence",
         )
         .bind(now.0)

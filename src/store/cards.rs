@@ -57,6 +57,7 @@ impl Store {
              where (broadcast, person) in (
                 select broadcast, person from cards where shown < wanted and state = 'live' and not_before <= $1
                 order by not_before limit 1)
+               and not_before <= $1
              returning broadcast, person, role, message_id, generation, attempts, fence",
         )
         .bind(now.0)

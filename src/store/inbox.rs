@@ -151,6 +151,7 @@ impl Store {
                 where not exists (
                     select 1 from inbox o where o.person = i.person and o.state = 'taken' and o.not_before > $1)
                 order by i.not_before, i.received_at limit 1)
+               and not_before <= $1
              returning key, kind, person, body, attempts, fence, received_at, parked_until",
         )
         .bind(now.0)

@@ -74,6 +74,7 @@ impl Store {
                     select 1 from letters o
                     where o.receiver = l.receiver and o.due_at < l.due_at and o.state = 'new')
                 order by l.not_before, l.due_at limit 1)
+               and not_before <= $1
              returning uuid, receiver_kind, receiver, reply_to, msg_type, content, attempts, created_at, fence",
         )
         .bind(now.0)

@@ -3,6 +3,8 @@
 //!
 //! SQLite is the embedded default: write-ahead log, full synchronisation before anything is acknowledged, one
 //! connection that writes and a few that read, so that writers queue in the process instead of colliding in the file.
+//! A claim repeats its condition outside its sub-select: where two processes meet on one row, the second one finds the
+//! condition gone and takes nothing.
 //! The statements are plain SQL that PostgreSQL takes as well; `sqlx::Any` carries them to either.
 
 pub mod authorizations;
