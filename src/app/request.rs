@@ -41,9 +41,10 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
         return request.finish_with(&missing(&resolution.missing)).await;
     }
     let batches = plan::batches(&resolution.audience);
-    // While namesakes are open there is no plan yet; one id stands for it, so that the size is checked all the same.
-    let measured = if batches.is_empty() { vec![plan::Targets::default()] } else { batches.clone() };
-    if let Err(too_long) = plan::measure(&content, &measured) {
+    // While namesakes are open, the first of each stands for the one to be chosen: ids are of one length.
+    let mut assumed = resolution.audience.clone();
+    assumed.departments.extend(resolution.questions.iter().filter_map(|question| question.candidates.first().cloned()));
+    if let Err(too_long) = plan::measure(&content, &plan::batches(&assumed)) {
         return request.finish_with(&text::too_long(too_long)).await;
     }
     if asked.options.dry_run {
@@ -103,27 +104,51 @@ pub async fn propose(app: &App, tx: &mut Tx, broadcast: &Broadcast, now: Timesta
     }
     let whole = broadcast.content.plain();
     if whole.chars().count() > cards::CONTENT_LETTERS_MAX {
+        let parts = parts_of(&whole);
         for person in approvers.iter().chain([&broadcast.author]) {
-            tx.post(&full_text(broadcast, person, &whole), now).await?;
+            for (number, part) in parts.iter().enumerate() {
+                tx.post(&full_text(broadcast, person, part, number + 1, parts.len()), now).await?;
+            }
         }
     }
     Ok(())
 }
 
+/// Bytes of a part of a content on its way to a reader: the size of a text message, less its heading and its frame.
+const PART_BYTES_MAX: usize = plan::TEXT_BODY_BYTES_MAX - 2048;
+
+/// Cuts a content into as few parts as fit into a message each. What is one byte in the broadcast may be two here,
+/// because the text of a message is JSON within JSON.
+fn parts_of(whole: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut bytes = 0;
+    for letter in whole.chars() {
+        let cost = match letter {
+            '"' | '\\' => 4,
+            '\n' | '\t' => 3,
+            other => other.len_utf8(),
+        };
+        if bytes + cost > PART_BYTES_MAX {
+            parts.push(String::new());
+            bytes = 0;
+        }
+        bytes += cost;
+        parts.last_mut().expect("there is always a part").push(letter);
+    }
+    parts
+}
+
 /// A content that is too long for a card follows as a message, whole.
-fn full_text(broadcast: &Broadcast, person: &OpenId, whole: &str) -> Letter {
-    let heading = text::full_content(&broadcast.id);
+fn full_text(broadcast: &Broadcast, person: &OpenId, part: &str, number: usize, of: usize) -> Letter {
+    let heading = text::full_content(&broadcast.id, number, of);
     let heading = heading.in_(broadcast.origin.language);
-    // The heading must not push a text of the largest size over the limit of a message.
-    let room = plan::TEXT_BODY_BYTES_MAX - 2048;
-    let fits = text_content(whole).len() + heading.len() < room;
-    let content = if fits { text_content(&format!("{heading}\n{whole}")) } else { text_content(whole) };
+    let (version, number) = (broadcast.version.to_string(), number.to_string());
     Letter {
-        uuid: uuid(&["content", broadcast.id.as_str(), person.as_str(), &broadcast.version.to_string()]),
+        uuid: uuid(&["content", broadcast.id.as_str(), person.as_str(), &version, &number]),
         receiver: Receiver::Person(person.clone()),
         reply_to: None,
         msg_type: "text",
-        content,
+        content: text_content(&format!("{heading}\n{part}")),
     }
 }
 

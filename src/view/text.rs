@@ -129,9 +129,12 @@ pub fn content_cut(letters: usize) -> Text {
     )
 }
 
-/// Heads the message that carries a long content in full.
-pub fn full_content(id: &BroadcastId) -> Text {
-    Text::new(format!("群发 {id} 的全文："), format!("Full text of broadcast {id}:"))
+/// Heads the message that carries a long content in full, or a part of it.
+pub fn full_content(id: &BroadcastId, number: usize, of: usize) -> Text {
+    if of == 1 {
+        return Text::new(format!("群发 {id} 的全文："), format!("Full text of broadcast {id}:"));
+    }
+    Text::new(format!("群发 {id} 的全文（{number}/{of}）："), format!("Full text of broadcast {id} ({number}/{of}):"))
 }
 
 pub fn approvals(by: &[&OpenId], required: u32) -> Text {
