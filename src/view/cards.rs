@@ -2,7 +2,8 @@
 //!
 //! Card JSON 2.0. Text that people wrote goes into `plain_text` only, so that nothing they type becomes markup, a
 //! mention or a link of ours. Our own sentences carry both languages; each reader's client picks one.
-//! A card stays below 24 KB (the platform refuses 30 KB): what could be long is cut here and sent in full as a message.
+//! A card stays below 24 KB (the platform refuses 30 KB): a long content is cut here and sent in full as a message, and
+//! lists and paths are shown shorter until everything fits.
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -17,11 +18,31 @@ use crate::domain::report::Report;
 /// Letters of the content that a card shows; longer contents follow as a message of their own.
 pub const CONTENT_LETTERS_MAX: usize = 1500;
 
-/// Targets that a card lists one by one.
-const TARGETS_SHOWN_MAX: usize = 20;
+/// Bytes of a card on the wire, escaped into the `content` of a message. Source: contract "facts that decide the
+/// version": the platform refuses 30 KB of request body and adds styles of its own.
+const BYTES_MAX: usize = 24 * 1024;
 
-/// Letters of one target's path.
-const PATH_LETTERS_MAX: usize = 80;
+/// Letters of a name in a path that had to be shortened; fewer would tell nothing.
+const NAME_LETTERS_MIN: usize = 4;
+
+/// How much of what may be long a card shows.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    /// Entries of a list, listed one by one.
+    entries: usize,
+    /// Letters of one path.
+    path_letters: usize,
+    /// Namesakes to choose among at one time.
+    choices: usize,
+}
+
+/// From generous to what always fits.
+const ROOMS: [Room; 4] = [
+    Room { entries: 20, path_letters: 80, choices: 20 },
+    Room { entries: 10, path_letters: 40, choices: 1 },
+    Room { entries: 5, path_letters: 24, choices: 1 },
+    Room { entries: 2, path_letters: 12, choices: 1 },
+];
 
 /// Who reads the card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,27 +60,46 @@ pub struct Facts<'a> {
 
 /// The card as this reader sees it now.
 pub fn card(facts: &Facts<'_>, reader: Reader) -> Value {
+    fitting(|room| card_in(room, facts, reader))
+}
+
+/// The roomiest of the cards that is small enough to be sent.
+fn fitting(card: impl Fn(Room) -> Value) -> Value {
+    let [roomy, narrower @ ..] = ROOMS;
+    narrower.into_iter().fold(card(roomy), |best, room| if wire_bytes(&best) > BYTES_MAX { card(room) } else { best })
+}
+
+/// Bytes of a card once it is a string within JSON.
+fn wire_bytes(card: &Value) -> usize {
+    Value::String(card.to_string()).to_string().len()
+}
+
+fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
     let broadcast = facts.broadcast;
     let mut elements = Vec::new();
     if reader == Reader::Approver {
         elements.push(markdown(&text::asks(&broadcast.author)));
     }
     if broadcast.state == State::NeedsChoice {
-        questions(broadcast, reader, &mut elements);
+        questions(room, broadcast, reader, &mut elements);
     }
-    audience(&broadcast.audience, &mut elements);
+    audience(room, &broadcast.audience, &mut elements);
     elements.push(json!({ "tag": "hr" }));
     content(&broadcast.content, &mut elements);
     elements.push(json!({ "tag": "hr" }));
-    standing(facts, reader, &mut elements);
+    standing(room, facts, reader, &mut elements);
     buttons(facts, reader, &mut elements);
     frame(&text::card_title(broadcast), broadcast.state, elements)
 }
 
 /// The preview of a dry run: the same card without an id, a state or a button.
 pub fn dry_run(shown: &Audience, what: &Content) -> Value {
+    fitting(|room| dry_run_in(room, shown, what))
+}
+
+fn dry_run_in(room: Room, shown: &Audience, what: &Content) -> Value {
     let mut elements = Vec::new();
-    audience(shown, &mut elements);
+    audience(room, shown, &mut elements);
     elements.push(json!({ "tag": "hr" }));
     content(what, &mut elements);
     elements.push(note(&text::dry_run_note()));
@@ -117,22 +157,26 @@ fn frame(title: &Text, state: State, elements: Vec<Value>) -> Value {
     })
 }
 
-fn questions(broadcast: &Broadcast, reader: Reader, elements: &mut Vec<Value>) {
-    for question in &broadcast.questions {
+fn questions(room: Room, broadcast: &Broadcast, reader: Reader, elements: &mut Vec<Value>) {
+    for question in broadcast.questions.iter().take(room.choices) {
         elements.push(div(&text::which_one(&question.typed, question.candidates.len())));
         if reader == Reader::Author {
-            elements.push(pick(broadcast, question));
+            elements.push(pick(room, broadcast, question));
         }
+    }
+    let more = broadcast.questions.len().saturating_sub(room.choices);
+    if more > 0 {
+        elements.push(note(&text::more_questions(more)));
     }
 }
 
 /// A select of the namesakes; the option's value is the department.
-fn pick(broadcast: &Broadcast, question: &Question) -> Value {
+fn pick(room: Room, broadcast: &Broadcast, question: &Question) -> Value {
     let options: Vec<Value> = question
         .candidates
         .iter()
         .map(|candidate| {
-            json!({ "text": plain(&text::candidate(&short(&candidate.full_path()), candidate.headcount)),
+            json!({ "text": plain(&text::candidate(&short(room, &candidate.full_path()), candidate.headcount)),
                     "value": candidate.id.as_str() })
         })
         .collect();
@@ -145,10 +189,10 @@ fn pick(broadcast: &Broadcast, question: &Question) -> Value {
     })
 }
 
-fn audience(audience: &Audience, elements: &mut Vec<Value>) {
+fn audience(room: Room, audience: &Audience, elements: &mut Vec<Value>) {
     let mut lines: Vec<Text> = Vec::new();
     for department in &audience.departments {
-        lines.push(department_line(department));
+        lines.push(department_line(room, department));
     }
     let named = |name: &Option<String>, id: &str| match name {
         Some(name) => format!("@{name}"),
@@ -157,8 +201,8 @@ fn audience(audience: &Audience, elements: &mut Vec<Value>) {
     lines.extend(audience.open_ids.iter().map(|p| Text::same(format!("• {}", named(&p.name, p.id.as_str())))));
     lines.extend(audience.union_ids.iter().map(|p| Text::same(format!("• {}", named(&p.name, p.id.as_str())))));
     lines.extend(audience.user_ids.iter().map(|p| Text::same(format!("• {}", named(&p.name, p.id.as_str())))));
-    let more = lines.len().saturating_sub(TARGETS_SHOWN_MAX);
-    lines.truncate(TARGETS_SHOWN_MAX);
+    let more = lines.len().saturating_sub(room.entries);
+    lines.truncate(room.entries);
     if more > 0 {
         lines.push(text::and_more(more));
     }
@@ -167,11 +211,15 @@ fn audience(audience: &Audience, elements: &mut Vec<Value>) {
     }
     elements.push(markdown(&text::audience_heading(audience.headcount())));
     elements.push(div(&Text::lines(&lines)));
-    for covered in audience.covered.iter().take(TARGETS_SHOWN_MAX) {
-        elements.push(note(&text::covered(&short(&covered.department), &short(&covered.inside))));
+    for covered in audience.covered.iter().take(room.entries) {
+        elements.push(note(&text::covered(&short(room, &covered.department), &short(room, &covered.inside))));
+    }
+    let more = audience.covered.len().saturating_sub(room.entries);
+    if more > 0 {
+        elements.push(note(&text::and_more(more)));
     }
     let unverified: Vec<&str> =
-        audience.unverified().map(|department| department.id.as_str()).take(TARGETS_SHOWN_MAX).collect();
+        audience.unverified().map(|department| department.id.as_str()).take(room.entries).collect();
     if !unverified.is_empty() {
         elements.push(note(&text::unverified(&unverified.join("、"))));
     }
@@ -180,8 +228,8 @@ fn audience(audience: &Audience, elements: &mut Vec<Value>) {
     }
 }
 
-fn department_line(department: &DepartmentTarget) -> Text {
-    text::department(&short(&department.full_path()), department.headcount)
+fn department_line(room: Room, department: &DepartmentTarget) -> Text {
+    text::department(&short(room, &department.full_path()), department.headcount)
 }
 
 fn content(content: &Content, elements: &mut Vec<Value>) {
@@ -196,7 +244,7 @@ fn content(content: &Content, elements: &mut Vec<Value>) {
 }
 
 /// What has happened so far, in words.
-fn standing(facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
+fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     let broadcast = facts.broadcast;
     let approvals: Vec<&OpenId> = broadcast.approvals.iter().map(|approval| &approval.by).collect();
     match broadcast.state {
@@ -228,7 +276,7 @@ fn standing(facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
             if !approvals.is_empty() {
                 elements.push(markdown(&text::approved_by(&approvals)));
             }
-            for line in result::lines(broadcast, facts.report, facts.zone) {
+            for line in result::lines(broadcast, facts.report, facts.zone, room.entries) {
                 elements.push(div(&line));
             }
         }
@@ -348,10 +396,16 @@ fn localized(tag: &str, text: &Text) -> Value {
     }
 }
 
-fn short(path: &str) -> String {
-    if path.chars().count() <= PATH_LETTERS_MAX {
+/// A path in few letters: every name keeps its beginning, since what tells namesakes apart may stand anywhere in it.
+fn short(room: Room, path: &str) -> String {
+    if path.chars().count() <= room.path_letters {
         return path.to_owned();
     }
-    let tail: String = path.chars().skip(path.chars().count() - PATH_LETTERS_MAX).collect();
-    format!("…{tail}")
+    let names: Vec<&str> = path.split(" / ").collect();
+    let letters = (room.path_letters / names.len()).max(NAME_LETTERS_MIN);
+    let cut = |name: &&str| match name.chars().count() > letters {
+        true => format!("{}…", name.chars().take(letters).collect::<String>()),
+        false => (*name).to_owned(),
+    };
+    names.iter().map(cut).collect::<Vec<_>>().join(" / ")
 }

@@ -14,23 +14,22 @@ use crate::domain::report::Report;
 /// Invalid ids that a card names; all of them go out as a message when there are more.
 pub const INVALID_SHOWN_MAX: usize = 20;
 
-/// The facts, most important first.
-pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Vec<Text> {
+/// The facts, most important first; of each list of ids at most `shown`.
+pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usize) -> Vec<Text> {
     let mut lines = vec![batches(report)];
     lines.extend(doubt(broadcast, report));
     lines.extend(waiting(report, zone));
     if !report.message_ids.is_empty() {
-        let ids =
-            report.message_ids.iter().map(|id| id.as_str()).take(INVALID_SHOWN_MAX).collect::<Vec<_>>().join("\n");
+        let ids = report.message_ids.iter().map(|id| id.as_str()).take(shown).collect::<Vec<_>>().join("\n");
         lines.push(Text::new(format!("受理编号：{ids}"), format!("Accepted as: {ids}")));
         lines.push(delivery(report));
     }
     lines.extend(report.codes.iter().map(|code| refused(*code)));
     if !report.log_ids.is_empty() {
-        let ids = report.log_ids.join("、");
+        let ids = report.log_ids.iter().map(String::as_str).take(shown).collect::<Vec<_>>().join("、");
         lines.push(Text::new(format!("飞书日志号：{ids}"), format!("Feishu log id: {ids}")));
     }
-    lines.extend(invalid(&broadcast.audience, report, INVALID_SHOWN_MAX));
+    lines.extend(invalid(&broadcast.audience, report, shown));
     lines
 }
 
@@ -177,7 +176,7 @@ pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
         | State::PartlySent
         | State::Failed
         | State::InDoubt
-        | State::Recalled => all.extend(lines(broadcast, report, zone)),
+        | State::Recalled => all.extend(lines(broadcast, report, zone, INVALID_SHOWN_MAX)),
     }
     Text::lines(&all)
 }

@@ -50,6 +50,14 @@ pub fn which_one(typed: &str, candidates: usize) -> Text {
     )
 }
 
+/// Questions for which a card has no room yet.
+pub fn more_questions(more: usize) -> Text {
+    Text::new(
+        format!("选好之后，还有 {more} 个同名的要选"),
+        format!("{more} more of the kind will be asked after this one"),
+    )
+}
+
 pub fn pick_placeholder() -> Text {
     Text::new("选择部门", "Choose a department")
 }
