@@ -12,6 +12,7 @@ use crate::domain::ids::BroadcastId;
 use crate::domain::policy::{Action, Deed, Roles};
 use crate::domain::report::Report;
 use crate::feishu::contacts::Department;
+use crate::feishu::oauth::OauthError;
 use crate::store::letters::{Letter, Receiver};
 use crate::view::{Text, answers, cards, help, result, text};
 
@@ -147,6 +148,12 @@ pub async fn whoami(request: &Request<'_>, roles: Roles) -> Result<(), Trouble> 
 pub async fn unresolved(request: &Request<'_>, error: ResolveError) -> Result<(), Trouble> {
     let app = request.app;
     match error {
+        // It waited for an hour already, and what was granted meanwhile, if anything, is not enough.
+        ResolveError::NoToken(authorize::NoToken::NeedsLogin) | ResolveError::NeedsScopes(_)
+            if request.claim.waited_in_vain =>
+        {
+            request.finish_with(&answers::waited_in_vain()).await
+        }
         ResolveError::NoToken(authorize::NoToken::NeedsLogin) | ResolveError::NeedsScopes(_) => {
             match login_card(request, true) {
                 Ok(letter) => {
@@ -160,6 +167,7 @@ pub async fn unresolved(request: &Request<'_>, error: ResolveError) -> Result<()
                 Err(said) => request.finish_with(&said).await,
             }
         }
+        ResolveError::NoToken(authorize::NoToken::Oauth(OauthError::Retry(error))) => Err(error.into()),
         ResolveError::NoToken(authorize::NoToken::Oauth(error)) => {
             request.finish_with(&authorize::explain(&error)).await
         }
@@ -172,7 +180,8 @@ fn login_card(request: &Request<'_>, continues: bool) -> Result<Letter, Text> {
     let url = authorize::login_url(request.app, request.person()).ok_or_else(answers::no_public_url)?;
     let card: Value = cards::login(url.as_str(), continues);
     Ok(Letter {
-        uuid: uuid(&["login", request.message.message_id.as_str(), &request.claim.attempts.to_string()]),
+        // A command may need a second card, when the first consent granted too little: every link is a letter of its own.
+        uuid: uuid(&["login", url.as_str()]),
         // The link is for this person alone, so it goes to them alone, also when they asked in a group.
         receiver: Receiver::Person(request.person().clone()),
         reply_to: None,

@@ -223,6 +223,10 @@ pub async fn search(app: &App, author: &OpenId, name: &str) -> Result<Found, Res
         answer = app.feishu.search_departments(&token, name).await;
     }
     match answer {
+        // Without the scope for names the fields are absent: nothing could ever be found by name.
+        Ok(found) if found.departments.iter().any(|department| department.name.is_empty()) => {
+            Err(ResolveError::NeedsScopes(vec!["contact:department.base:readonly".into()]))
+        }
         Ok(found) => {
             app.directory.searches.insert(key, found.clone()).await;
             Ok(found)
