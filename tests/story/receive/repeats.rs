@@ -1,0 +1,205 @@
+//! A repeat changes nothing, and what could not be stored comes again.
+
+use std::path::Path;
+use std::time::Duration;
+
+use feishu_broadcast::app::tidy;
+use sqlx::{Connection, SqliteConnection};
+
+use super::{answers_to, cards_of};
+use crate::sandbox::{Company, Event, Press};
+use crate::stage::{Stage, story, story_with};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A command that needs no authorization, from 王芳.
+fn command(stage: &Stage) -> Event {
+    let target = stage.person("陈晨").open_id;
+    stage.person("王芳").text_event(&format!("/broadcast {target} 只此一次"))
+}
+
+/// Author and both approvers have one card each, and nobody has anything else.
+#[track_caller]
+fn assert_one_preview(stage: &Stage, when: &str) {
+    for name in ["王芳", "周明", "赵磊"] {
+        assert_eq!(cards_of(stage, name), 1, "cards of {name} {when}");
+        assert_eq!(answers_to(stage, name), 1, "answers to {name} {when}");
+    }
+}
+
+#[tokio::test]
+async fn one_message_pushed_again_and_again_becomes_one_preview() {
+    story(async |stage| {
+        let event = command(stage);
+        assert_eq!(stage.tenant.push(&event).await.status, 200);
+        assert_eq!(stage.tenant.push(&event).await.status, 200, "before it was worked on");
+        stage.settle().await?;
+        assert_one_preview(stage, "after a repeat at once");
+
+        let renamed = event.clone().with_event_id("another-event-id");
+        for (when, event) in [("worked on already", &event), ("under a new event id", &renamed)] {
+            assert_eq!(stage.tenant.push(event).await.status, 200);
+            stage.settle().await?;
+            assert_one_preview(stage, when);
+        }
+
+        stage.restart().await?;
+        assert_eq!(stage.tenant.push(&event).await.status, 200);
+        stage.settle().await?;
+        assert_one_preview(stage, "after a restart");
+
+        stage.later(6 * HOUR).await?;
+        assert_eq!(stage.tenant.push(&renamed).await.status, 200);
+        stage.settle().await?;
+        assert_one_preview(stage, "six hours later");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn seven_days_later_a_message_is_still_remembered() {
+    story(async |stage| {
+        let event = command(stage);
+        assert_eq!(stage.tenant.push(&event).await.status, 200);
+        stage.later(7 * 24 * HOUR - Duration::from_secs(60)).await?;
+        tidy::prune(&stage.bot.app).await?;
+        let (cards, answers) = (cards_of(stage, "王芳"), answers_to(stage, "王芳"));
+        for event in [&event, &event.clone().with_event_id("another-event-id")] {
+            assert_eq!(stage.tenant.push(event).await.status, 200);
+            stage.settle().await?;
+        }
+        assert_eq!((cards_of(stage, "王芳"), answers_to(stage, "王芳")), (cards, answers));
+        assert_eq!(cards, 1);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_pushes_of_one_message_in_flight_at_once_become_one_preview() {
+    story(async |stage| {
+        let event = command(stage);
+        let other = event.clone().with_event_id("another-event-id");
+        let (a, b, c, d) = tokio::join!(
+            stage.tenant.push(&event),
+            stage.tenant.push(&other),
+            stage.tenant.push(&event),
+            stage.tenant.push(&other)
+        );
+        assert_eq!([a.status, b.status, c.status, d.status], [200; 4]);
+        stage.settle().await?;
+        assert_one_preview(stage, "after four at once");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_press_that_arrives_twice_is_decided_once() {
+    story(async |stage| {
+        assert_eq!(stage.tenant.push(&command(stage)).await.status, 200);
+        stage.settle().await?;
+        let card = stage.card_of("赵磊")?;
+        let (press, _) = stage
+            .person("赵磊")
+            .press_event(&card.message_id, &Press::action("approve"))
+            .map_err(anyhow::Error::msg)?;
+        let (first, again) = tokio::join!(stage.tenant.push_press(&press), stage.tenant.push_press(&press));
+        let mut kinds = [first.toast, again.toast].map(|toast| toast.map(|toast| toast.kind).unwrap_or_default());
+        kinds.sort();
+        assert_eq!(kinds, ["info", "success"]);
+        stage.settle().await?;
+        let late = stage.tenant.push_press(&press).await;
+        assert_eq!(late.toast.map(|toast| toast.kind).as_deref(), Some("info"));
+        stage.settle().await?;
+        assert_eq!(stage.person("陈晨").inbox().len(), 1);
+        Ok(())
+    })
+    .await;
+}
+
+/// Somebody else with a hand on the bot's database.
+async fn meddle(database: &Path) -> anyhow::Result<SqliteConnection> {
+    Ok(SqliteConnection::connect(&format!("sqlite://{}", database.display())).await?)
+}
+
+async fn story_on_a_shaky_store(play: impl AsyncFnOnce(&mut Stage, &Path) -> anyhow::Result<()>) {
+    let data = tempfile::tempdir().expect("a directory for the database");
+    let database = data.path().join("shaky.db");
+    let url = format!("sqlite://{}", database.display());
+    story_with(&[("DATABASE_URL", &url)], Company::small(), async |stage| play(stage, &database).await).await;
+}
+
+#[tokio::test]
+async fn while_the_store_fails_feishu_is_asked_to_come_again_down_its_whole_ladder() {
+    story_on_a_shaky_store(async |stage, database| {
+        let mut meddler = meddle(database).await?;
+        sqlx::query("alter table inbox rename to gone").execute(&mut meddler).await?;
+        let ready = stage.get("https://bot.example.com/readyz").await?;
+        assert_eq!(ready.status(), 503);
+        assert_eq!(stage.get("https://bot.example.com/healthz").await?.status(), 200);
+
+        let event = command(stage);
+        assert_eq!(stage.tenant.push(&event).await.status, 503);
+        for wait in [15, 300, 3600] {
+            stage.tenant.later(Duration::from_secs(wait)).await;
+        }
+        let statuses = |stage: &Stage| -> Vec<u16> {
+            stage.tenant.pushes().iter().filter(|p| p.event_id == event.event_id).map(|p| p.status).collect()
+        };
+        assert_eq!(statuses(stage), [503; 4]);
+
+        sqlx::query("alter table gone rename to inbox").execute(&mut meddler).await?;
+        assert_eq!(stage.get("https://bot.example.com/readyz").await?.status(), 200);
+        stage.tenant.later(6 * HOUR).await;
+        assert_eq!(statuses(stage), [503, 503, 503, 503, 200]);
+        stage.settle().await?;
+        assert_one_preview(stage, "at the fifth push");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_is_not_waited_for_beyond_three_seconds() {
+    story_on_a_shaky_store(async |stage, database| {
+        let mut meddler = meddle(database).await?;
+        sqlx::query("begin exclusive").execute(&mut meddler).await?;
+        let event = command(stage);
+        let pushed = stage.tenant.push(&event).await;
+        assert_eq!(pushed.status, 503);
+        assert!(pushed.elapsed < Duration::from_secs(3), "{:?}", pushed.elapsed);
+        assert!(pushed.json()["error"].is_string(), "{}", pushed.body);
+        sqlx::query("rollback").execute(&mut meddler).await?;
+        // What hung may have been written after all: a repeat like any other.
+        stage.tenant.later(Duration::from_secs(15)).await;
+        stage.settle().await?;
+        assert_one_preview(stage, "after the store came back");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_press_while_the_store_fails_gets_a_toast_and_can_be_repeated() {
+    story_on_a_shaky_store(async |stage, database| {
+        assert_eq!(stage.tenant.push(&command(stage)).await.status, 200);
+        stage.settle().await?;
+        let card = stage.card_of("赵磊")?;
+        let mut meddler = meddle(database).await?;
+        sqlx::query("begin exclusive").execute(&mut meddler).await?;
+        let pressed = stage.person("赵磊").presses(&card, "approve").await.map_err(anyhow::Error::msg)?;
+        assert_eq!(pressed.toast.map(|toast| toast.kind).as_deref(), Some("error"));
+        assert!(pressed.elapsed < Duration::from_secs(3), "{:?}", pressed.elapsed);
+        sqlx::query("rollback").execute(&mut meddler).await?;
+        stage.settle().await?;
+        assert!(stage.tenant.tasks().is_empty(), "a press that was answered with an error counted");
+        let pressed = stage.person("赵磊").presses(&card, "approve").await.map_err(anyhow::Error::msg)?;
+        assert_eq!(pressed.toast.map(|toast| toast.kind).as_deref(), Some("success"));
+        stage.settle().await?;
+        assert_eq!(stage.person("陈晨").inbox().len(), 1);
+        Ok(())
+    })
+    .await;
+}
