@@ -17,7 +17,7 @@ pub mod letters;
 use std::time::Duration;
 
 use sqlx::any::{Any, AnyPoolOptions, install_default_drivers};
-use sqlx::{AnyConnection, AnyPool, Transaction};
+use sqlx::{AnyConnection, AnyPool, Connection, Transaction};
 
 /// Connections that only read. A bot with a few admins rarely has two queries at once.
 const READERS_MAX: u32 = 2;
@@ -67,23 +67,18 @@ impl Store {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         install_default_drivers();
         let url = with_create(url);
+        // Alone first: a pool would try again and again, and in the end say nothing but that it timed out.
+        let mut first = AnyConnection::connect(&url).await?;
+        prepare(&mut first).await?;
+        sqlx::migrate!("src/store/migrations").run(&mut first).await?;
+        first.close().await?;
         let pool = |max: u32| {
-            AnyPoolOptions::new().max_connections(max).acquire_timeout(ACQUIRE_WAIT).after_connect(|connection, _| {
-                Box::pin(async move {
-                    // FULL: a commit has reached the disk when it returns, which is what a 200 promises.
-                    for pragma in
-                        ["pragma journal_mode = wal", "pragma synchronous = full", "pragma temp_store = memory"]
-                    {
-                        sqlx::query(pragma).execute(&mut *connection).await?;
-                    }
-                    let busy = format!("pragma busy_timeout = {}", BUSY_WAIT.as_millis());
-                    sqlx::query(sqlx::AssertSqlSafe(busy)).execute(&mut *connection).await?;
-                    Ok(())
-                })
-            })
+            AnyPoolOptions::new()
+                .max_connections(max)
+                .acquire_timeout(ACQUIRE_WAIT)
+                .after_connect(|connection, _| Box::pin(prepare(connection)))
         };
         let write = pool(1).connect(&url).await?;
-        sqlx::migrate!("src/store/migrations").run(&write).await?;
         let read = pool(READERS_MAX).connect_lazy(&url)?;
         let begin = "begin immediate";
         let accepting = inbox::Accepting::start(write.clone(), begin);
@@ -121,6 +116,17 @@ impl Tx {
     fn connection(&mut self) -> &mut AnyConnection {
         &mut self.inner
     }
+}
+
+/// Makes a fresh connection as durable and as patient as all of ours are.
+async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    // FULL: a commit has reached the disk when it returns, which is what a 200 promises.
+    for pragma in ["pragma journal_mode = wal", "pragma synchronous = full", "pragma temp_store = memory"] {
+        sqlx::query(pragma).execute(&mut *connection).await?;
+    }
+    let busy = format!("pragma busy_timeout = {}", BUSY_WAIT.as_millis());
+    sqlx::query(sqlx::AssertSqlSafe(busy)).execute(&mut *connection).await?;
+    Ok(())
 }
 
 /// SQLite creates the file only when asked to.
