@@ -30,8 +30,10 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     Ok(worked)
 }
 
-/// At the start of the only process on this store: whatever it finds in `sending` has no sender any more.
+/// At the start of the only process on this store: whatever was taken has no holder any more. Work goes on at once
+/// instead of when the leases end; a batch found in `sending` has no sender and is in doubt.
 pub async fn begin(app: &App) -> Result<(), StoreError> {
+    app.store.free_leases(app.now()).await?;
     let end_of_time = Timestamp(i64::MAX);
     for id in app.store.abandoned(end_of_time).await? {
         doubt(app, &id, end_of_time).await?;

@@ -19,6 +19,8 @@ use std::time::Duration;
 use sqlx::any::{Any, AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyConnection, AnyPool, Connection, Transaction};
 
+use crate::domain::ids::Timestamp;
+
 /// Connections that only read. A bot with a few admins rarely has two queries at once.
 const READERS_MAX: u32 = 2;
 
@@ -94,6 +96,22 @@ impl Store {
     /// Begins a transaction that writes. Keep it short: on SQLite everyone else waits.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(Tx { inner: self.write.begin_with(self.begin).await? })
+    }
+
+    /// Ends every lease on events, letters, cards and authorizations, for a start after a crash. Only where no other
+    /// process works on this store. Batches keep theirs: what became of one in the middle of its call nobody knows.
+    pub async fn free_leases(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        for statement in [
+            "update inbox set not_before = $1 where state = 'taken' and not_before > $1",
+            // A lease and a pause before the next try look the same here; one try too early does no harm.
+            "update letters set not_before = $1 where state = 'new' and not_before > $1",
+            "update cards set not_before = $1 where state = 'live' and shown < wanted and not_before > $1",
+            "update authorizations set lease_until = $1 where lease_until > $1",
+        ] {
+            sqlx::query(statement).bind(now.0).execute(tx.connection()).await?;
+        }
+        tx.commit().await
     }
 
     /// Closes every connection, after what is running has finished.
