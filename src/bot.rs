@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use futures_util::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinHandle;
 
@@ -17,8 +18,9 @@ use crate::feishu::{Feishu, Settings};
 use crate::store::{Store, StoreError};
 use crate::web::{self, Rooms};
 
-/// How long running steps may finish after a signal. Source: interface "the program": drains, then exits.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long running steps may finish after a signal: well below the ten seconds after which containers are killed.
+/// A batch whose call takes longer is in doubt at the next start, as after a crash.
+const DRAIN: Duration = Duration::from_secs(7);
 
 /// Why the bot could not start.
 #[derive(Debug, thiserror::Error)]
@@ -115,13 +117,15 @@ impl Bot {
 
     /// Takes no more events, lets what has begun finish, closes the store. Returns whether everything finished.
     pub async fn stop(self) -> bool {
-        for (handle, _) in &self.servers {
-            web::stop(handle.clone()).await;
-        }
-        let drained = match self.workers {
-            Some(workers) => workers.stop(DRAIN).await,
-            None => true,
+        // Side by side: what is still accepted while the loops drain is in the store, and goes on at the next start.
+        let closing = join_all(self.servers.iter().map(|(handle, _)| web::stop(handle.clone())));
+        let draining = async {
+            match self.workers {
+                Some(workers) => workers.stop(DRAIN).await,
+                None => true,
+            }
         };
+        let (_, drained) = tokio::join!(closing, draining);
         self.app.store.close().await;
         drained
     }
