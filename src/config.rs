@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::{Args, Parser, Subcommand};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
 use crate::app::secrets::{KEY_BYTES, Secrets};
@@ -112,6 +113,9 @@ pub struct Settings {
     /// pretty or json [default: pretty on a terminal, else json]
     #[arg(long, env, global = true, hide_env_values = true)]
     log_format: Option<String>,
+    /// Levels of the log, e.g. debug or info,feishu_broadcast::feishu=debug [default: info]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    rust_log: Option<String>,
 }
 
 /// Checked settings. No `Debug`: it would be one `{:?}` away from a log.
@@ -147,7 +151,9 @@ pub struct WrongSetting {
 }
 
 fn wrong(name: &'static str, wrong: impl Into<String>, example: &'static str) -> WrongSetting {
-    WrongSetting { name, wrong: wrong.into(), example }
+    // A value that is quoted may hold a line break, and this is one line.
+    let wrong = wrong.into().replace(char::is_control, " ");
+    WrongSetting { name, wrong, example }
 }
 
 /// How long an approval may take at the least and at the most: cards can be updated for 14 days.
@@ -166,6 +172,15 @@ impl Settings {
             Some("json") => Ok(LogFormat::Json),
             Some(_) => Err(wrong("LOG_FORMAT", "is neither pretty nor json", "json")),
         }
+    }
+
+    /// What is logged; checked apart for the same reason.
+    ///
+    /// # Errors
+    /// Something that is no list of levels.
+    pub fn log_levels(&self) -> Result<EnvFilter, WrongSetting> {
+        let levels = given(&self.rust_log).unwrap_or("info,actix_server=warn");
+        EnvFilter::try_new(levels).map_err(|_| wrong("RUST_LOG", format!("“{levels}” is no list of levels"), "info"))
     }
 
     /// Checks everything.
@@ -271,7 +286,7 @@ impl Settings {
             PolicyError::TooManyApprovals { required, possible } => wrong(
                 "APPROVALS_REQUIRED",
                 format!("{required} approvals are asked for, but BROADCAST_APPROVERS names only {possible}"),
-                "1",
+                if possible == 0 { "0" } else { "1" },
             ),
         })
     }
@@ -341,7 +356,9 @@ fn address(name: &'static str, text: &str, example: &'static str) -> Result<Sock
 
 /// An origin: https, or http on this very machine; no path, query or credentials.
 fn origin(name: &'static str, text: &str, example: &'static str) -> Result<Url, WrongSetting> {
-    let url = Url::parse(text).map_err(|_| wrong(name, format!("“{text}” is no URL"), example))?;
+    // What stands before an @ may be a password.
+    let shown = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, host)| format!("…@{host}"));
+    let url = Url::parse(text).map_err(|_| wrong(name, format!("“{shown}” is no URL"), example))?;
     let loopback = match url.host() {
         Some(Host::Domain(domain)) => domain == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -349,7 +366,7 @@ fn origin(name: &'static str, text: &str, example: &'static str) -> Result<Url, 
         None => false,
     };
     if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-        return Err(wrong(name, format!("“{text}” is not https"), example));
+        return Err(wrong(name, format!("“{shown}” is not https"), example));
     }
     let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
     if !bare || !url.username().is_empty() || url.password().is_some() {

@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use feishu_broadcast::app::clock::SystemClock;
 use feishu_broadcast::bot::{Bot, Loops};
 use feishu_broadcast::config::{Cli, Command, LogFormat};
@@ -17,22 +18,32 @@ const WRONG_SETTING: u8 = 2;
 
 fn main() -> ExitCode {
     // Before anything reads the environment, and before there is a second thread. No file is fine.
-    if let Err(error) = dotenvy::dotenv()
+    // Only the working directory's: a file further up belongs to something else.
+    if let Err(error) = dotenvy::from_path(".env")
         && !error.not_found()
     {
         // The error would repeat the line, and a line may hold a secret.
         eprintln!(".env: cannot be read or has a line that is not NAME=value");
         return ExitCode::from(WRONG_SETTING);
     }
-    let cli = Cli::parse();
-    let format = match cli.settings.log_format(std::io::stderr().is_terminal()) {
-        Ok(format) => format,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => match usage_line(&error) {
+            Some(line) => {
+                eprintln!("{line}");
+                return ExitCode::from(WRONG_SETTING);
+            }
+            None => error.exit(),
+        },
+    };
+    let log = cli.settings.log_format(std::io::stderr().is_terminal());
+    match log.and_then(|format| Ok((format, cli.settings.log_levels()?))) {
+        Ok((format, levels)) => start_log(format, levels),
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(WRONG_SETTING);
         }
-    };
-    start_log(format);
+    }
     match cli.command.clone().unwrap_or(Command::Serve) {
         Command::Serve => serve(&cli),
         Command::Check | Command::Audit { .. } => {
@@ -42,9 +53,31 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+/// One line for a command line that cannot be read at all; `None` where help or version was asked for.
+fn usage_line(error: &clap::Error) -> Option<String> {
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        | ErrorKind::MissingSubcommand => return None,
+        ErrorKind::InvalidUtf8 => {
+            let command = Cli::command();
+            let mut names = command.get_arguments().filter_map(clap::Arg::get_env);
+            if let Some(name) = names.find(|name| std::env::var_os(name).is_some_and(|value| value.to_str().is_none()))
+            {
+                return Some(format!("{}: is not UTF-8", name.display()));
+            }
+        }
+        _ => {}
+    }
+    let said = error.to_string();
+    let lines = said.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let words: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
+    Some(format!("{}; see feishu-broadcast --help", words.join("; ").trim_start_matches("error: ")))
+}
+
+fn start_log(format: LogFormat, levels: EnvFilter) {
+    let log = tracing_subscriber::fmt().with_env_filter(levels).with_writer(std::io::stderr);
     match format {
         LogFormat::Pretty => log.compact().init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
