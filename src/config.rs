@@ -307,10 +307,8 @@ impl Settings {
                 Err(wrong("DATABASE_URL", "is in memory, where nothing survives a stop", EXAMPLE))
             }
             url if url.starts_with("sqlite:") => Ok(url.to_owned()),
-            url if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
-                Err(wrong("DATABASE_URL", "postgres is not supported by this version yet", EXAMPLE))
-            }
-            _ => Err(wrong("DATABASE_URL", "does not begin with sqlite:", EXAMPLE)),
+            url if url.starts_with("postgres:") || url.starts_with("postgresql:") => Ok(url.to_owned()),
+            _ => Err(wrong("DATABASE_URL", "begins with neither sqlite: nor postgres:", EXAMPLE)),
         }
     }
 

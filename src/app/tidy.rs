@@ -7,7 +7,7 @@ use super::{App, Step, dispatch};
 use crate::domain::batch::{BatchState, DoubtCause};
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::report::Report;
-use crate::store::StoreError;
+use crate::store::{Engine, StoreError};
 
 /// How long seen keys are remembered. Source: contract "duplicates": at least 7 days, longer than the 24 h window.
 const REMEMBER: Duration = Duration::from_secs(8 * 24 * 3600);
@@ -33,6 +33,10 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
 /// At the start of the only process on this store: whatever was taken has no holder any more. Work goes on at once
 /// instead of when the leases end; a batch found in `sending` has no sender and is in doubt.
 pub async fn begin(app: &App) -> Result<(), StoreError> {
+    if app.store.engine() == Engine::Postgres {
+        // Other replicas may be at work: only leases that have run out are anybody's.
+        return Ok(());
+    }
     app.store.free_leases(app.now()).await?;
     let end_of_time = Timestamp(i64::MAX);
     for id in app.store.abandoned(end_of_time).await? {

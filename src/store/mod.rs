@@ -3,9 +3,11 @@
 //!
 //! SQLite is the embedded default: write-ahead log, full synchronisation before anything is acknowledged, one
 //! connection that writes and a few that read, so that writers queue in the process instead of colliding in the file.
+//! PostgreSQL is for several replicas: the same statements, the same claims, a few connections that do both.
+//!
 //! A claim repeats its condition outside its sub-select: where two processes meet on one row, the second one finds the
 //! condition gone and takes nothing.
-//! The statements are plain SQL that PostgreSQL takes as well; `sqlx::Any` carries them to either.
+//! The statements are plain SQL; `sqlx::Any` carries them to either.
 
 pub mod authorizations;
 pub mod batches;
@@ -17,12 +19,15 @@ pub mod letters;
 use std::time::Duration;
 
 use sqlx::any::{Any, AnyPoolOptions, install_default_drivers};
-use sqlx::{AnyConnection, AnyPool, Connection, Transaction};
+use sqlx::{AnyConnection, AnyPool, Connection, Row, Transaction};
 
 use crate::domain::ids::Timestamp;
 
-/// Connections that only read. A bot with a few admins rarely has two queries at once.
+/// Connections that only read, on SQLite. A bot with a few admins rarely has two queries at once.
 const READERS_MAX: u32 = 2;
+
+/// Connections of one replica to PostgreSQL. Its default allows 100 in all, and there are a few replicas.
+const CONNECTIONS_MAX: u32 = 12;
 
 /// How long a statement waits for another process that writes to the same file.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -46,12 +51,36 @@ pub enum StoreError {
     Conflict,
 }
 
+/// Which database it is. The statements are the same; how connections are kept is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Embedded; this process is the only one on it.
+    Sqlite,
+    /// Shared with other replicas.
+    Postgres,
+}
+
+impl Engine {
+    fn of(url: &str) -> Self {
+        if url.starts_with("sqlite:") { Self::Sqlite } else { Self::Postgres }
+    }
+
+    /// How a transaction that writes begins. SQLite takes the write lock at once, since a reader that turns into a
+    /// writer may be refused without waiting.
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Sqlite => "begin immediate",
+            Self::Postgres => "begin",
+        }
+    }
+}
+
 /// The database, opened and migrated.
 #[derive(Clone)]
 pub struct Store {
+    engine: Engine,
     write: AnyPool,
     read: AnyPool,
-    begin: &'static str,
     /// The queue in front of the inbox table: many events, one commit.
     accepting: inbox::Accepting,
 }
@@ -62,29 +91,54 @@ pub struct Tx {
 }
 
 impl Store {
-    /// Opens the database at `url` (`sqlite://path`), creates the file if it is missing and migrates it.
+    /// Opens the database at `url` (`sqlite://path` or `postgres://…`), creates the file if it is missing and migrates it.
     ///
     /// # Errors
     /// `Database` when the file cannot be opened or written, `Migration` when its schema is newer or damaged.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         install_default_drivers();
-        let url = with_create(url);
+        let engine = Engine::of(url);
+        let url = with_create(engine, url);
         // Alone first: a pool would try again and again, and in the end say nothing but that it timed out.
         let mut first = AnyConnection::connect(&url).await?;
-        prepare(&mut first).await?;
+        prepare(engine, &mut first).await?;
         sqlx::migrate!("src/store/migrations").run(&mut first).await?;
         first.close().await?;
         let pool = |max: u32| {
             AnyPoolOptions::new()
                 .max_connections(max)
                 .acquire_timeout(ACQUIRE_WAIT)
-                .after_connect(|connection, _| Box::pin(prepare(connection)))
+                .after_connect(move |connection, _| Box::pin(prepare(engine, connection)))
         };
-        let write = pool(1).connect(&url).await?;
-        let read = pool(READERS_MAX).connect_lazy(&url)?;
-        let begin = "begin immediate";
-        let accepting = inbox::Accepting::start(write.clone(), begin);
-        Ok(Self { write, read, begin, accepting })
+        let (write, read) = match engine {
+            Engine::Sqlite => (pool(1).connect(&url).await?, pool(READERS_MAX).connect_lazy(&url)?),
+            Engine::Postgres => {
+                let both = pool(CONNECTIONS_MAX).connect(&url).await?;
+                (both.clone(), both)
+            }
+        };
+        let accepting = inbox::Accepting::start(write.clone(), engine.begin());
+        Ok(Self { engine, write, read, accepting })
+    }
+
+    /// Which database this is.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// How far the database's clock is ahead of `now`, in ms: replicas live by the clock they share. Zero on SQLite.
+    pub async fn clock_ahead_ms(&self, now: impl Fn() -> Timestamp) -> Result<i64, StoreError> {
+        if self.engine == Engine::Sqlite {
+            return Ok(0);
+        }
+        let mut connection = self.reader().await?;
+        let before = now();
+        let row = sqlx::query("select cast(extract(epoch from clock_timestamp()) * 1000 as bigint) as now")
+            .fetch_one(&mut *connection)
+            .await?;
+        let after = now();
+        let database: i64 = row.try_get("now")?;
+        Ok(database - (before.0 + (after.0 - before.0) / 2))
     }
 
     /// Whether the store answers and holds our tables.
@@ -95,7 +149,7 @@ impl Store {
 
     /// Begins a transaction that writes. Keep it short: on SQLite everyone else waits.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(Tx { inner: self.write.begin_with(self.begin).await? })
+        Ok(Tx { inner: self.write.begin_with(self.engine.begin()).await? })
     }
 
     /// Ends every lease on events, letters, cards and authorizations, for a start after a crash. Only where no other
@@ -137,7 +191,12 @@ impl Tx {
 }
 
 /// Makes a fresh connection as durable and as patient as all of ours are.
-async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+async fn prepare(engine: Engine, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    if engine == Engine::Postgres {
+        // A replica that is cut off in the middle must not keep the others waiting for its locks.
+        sqlx::query("set idle_in_transaction_session_timeout = '15s'").execute(&mut *connection).await?;
+        return Ok(());
+    }
     // FULL: a commit has reached the disk when it returns, which is what a 200 promises.
     for pragma in ["pragma journal_mode = wal", "pragma synchronous = full", "pragma temp_store = memory"] {
         sqlx::query(pragma).execute(&mut *connection).await?;
@@ -148,7 +207,10 @@ async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
 }
 
 /// SQLite creates the file only when asked to.
-fn with_create(url: &str) -> String {
+fn with_create(engine: Engine, url: &str) -> String {
+    if engine == Engine::Postgres {
+        return url.to_owned();
+    }
     match url.split_once('?') {
         Some((_, options)) if options.contains("mode=") => url.to_owned(),
         Some(_) => format!("{url}&mode=rwc"),

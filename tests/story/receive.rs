@@ -67,8 +67,8 @@ fn message_id(event: &Event) -> String {
 
 /// Nothing of these words is on the bot's disk.
 #[track_caller]
-fn assert_not_on_disk(stage: &Stage, words: &[&str]) {
-    let disk = stage.disk();
+async fn assert_not_on_disk(stage: &Stage, words: &[&str]) {
+    let disk = stage.disk().await.expect("the store can be read");
     for word in words {
         let there = disk.windows(word.len()).any(|bytes| bytes == word.as_bytes());
         assert!(!there, "`{word}` is on the disk");
@@ -79,7 +79,7 @@ fn assert_not_on_disk(stage: &Stage, words: &[&str]) {
 async fn assert_untouched(stage: &Stage, event: &Event) {
     let open = stage.bot.app.store.events_open().await.expect("the store answers");
     assert_eq!(open, 0, "an event was stored");
-    assert_not_on_disk(stage, &[&event.event_id, &message_id(event)]);
+    assert_not_on_disk(stage, &[&event.event_id, &message_id(event)]).await;
     let calls = stage.tenant.calls();
     assert!(calls.is_empty(), "the bot called {}", calls[0].path);
 }

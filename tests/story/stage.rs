@@ -16,6 +16,7 @@ use feishu_broadcast::bot::{Bot, Loops};
 use feishu_broadcast::config::Cli;
 use feishu_broadcast::domain::ids::Timestamp;
 use futures_util::FutureExt;
+use sqlx::{Connection, PgConnection, Row};
 
 use crate::sandbox::{ChatMessage, Company, Person, Tenant};
 
@@ -44,6 +45,50 @@ pub struct Stage {
     pub browser: reqwest::Client,
     settings: Vec<(String, String)>,
     data: tempfile::TempDir,
+    database: Database,
+}
+
+/// The database of one story: a SQLite file, or a schema of its own on the PostgreSQL of `TEST_POSTGRES_URL`.
+pub struct Database {
+    pub url: String,
+    schema: Option<(String, String)>,
+}
+
+impl Database {
+    pub async fn new(directory: &std::path::Path) -> anyhow::Result<Self> {
+        let Ok(server) = std::env::var("TEST_POSTGRES_URL") else {
+            return Ok(Self { url: format!("sqlite://{}", directory.join("story.db").display()), schema: None });
+        };
+        let mut bytes = [0; 8];
+        SystemClock.random(&mut bytes);
+        let schema = format!("story_{}", hex::encode(bytes));
+        let mut connection = PgConnection::connect(&server).await?;
+        sqlx::query(sqlx::AssertSqlSafe(format!("create schema {schema}"))).execute(&mut connection).await?;
+        connection.close().await?;
+        let joint = if server.contains('?') { '&' } else { '?' };
+        Ok(Self { url: format!("{server}{joint}options[search_path]={schema}"), schema: Some((server, schema)) })
+    }
+
+    /// Everything in it, as bytes to search in. Empty for SQLite, whose files the stage reads itself.
+    pub async fn dump(&self) -> anyhow::Result<Vec<u8>> {
+        let Some((server, schema)) = &self.schema else { return Ok(Vec::new()) };
+        let mut connection = PgConnection::connect(server).await?;
+        let mut all = Vec::new();
+        for table in ["inbox", "broadcasts", "batches", "cards", "letters", "authorizations"] {
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!("select t::text as t from {schema}.{table} t")));
+            for row in rows.fetch_all(&mut connection).await? {
+                all.extend(row.try_get::<String, _>("t")?.into_bytes());
+            }
+        }
+        Ok(all)
+    }
+
+    pub async fn remove(&self) -> anyhow::Result<()> {
+        let Some((server, schema)) = &self.schema else { return Ok(()) };
+        let mut connection = PgConnection::connect(server).await?;
+        sqlx::query(sqlx::AssertSqlSafe(format!("drop schema {schema} cascade"))).execute(&mut connection).await?;
+        Ok(())
+    }
 }
 
 /// Plays a story in the small company. Approvers are 周明 and 赵磊; one approval is needed.
@@ -73,6 +118,7 @@ pub async fn story_with(
     assert_eq!(open, 0, "events were left lying about");
     stage.bot.stop().await;
     stage.tenant.close().await;
+    stage.database.remove().await.expect("the story's schema can be dropped");
 }
 
 impl Stage {
@@ -84,15 +130,15 @@ impl Stage {
         settings.push(("PUBLIC_URL".into(), PUBLIC_URL.into()));
         settings.push(("LISTEN_ADDR".into(), "127.0.0.1:0".into()));
         settings.push(("METRICS_ADDR".into(), String::new()));
-        let database = format!("sqlite://{}", data.path().join("story.db").display());
-        settings.push(("DATABASE_URL".into(), database));
+        let database = Database::new(data.path()).await?;
+        settings.push(("DATABASE_URL".into(), database.url.clone()));
         for (name, value) in more {
             settings.retain(|(other, _)| other != name);
             settings.push(((*name).to_owned(), (*value).to_owned()));
         }
         let bot = start(&settings, &tenant).await?;
         let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { tenant, bot, browser, settings, data })
+        Ok(Self { tenant, bot, browser, settings, data, database })
     }
 
     pub fn person(&self, name: &str) -> Person {
@@ -189,13 +235,13 @@ impl Stage {
         text.chars().skip(text[..at].chars().count() + 13).take(6).collect()
     }
 
-    /// Bytes of everything on the bot's disk, to look for what must not be there.
-    pub fn disk(&self) -> Vec<u8> {
-        let mut all = Vec::new();
+    /// Bytes of everything in the bot's store, to look for what must not be there.
+    pub async fn disk(&self) -> anyhow::Result<Vec<u8>> {
+        let mut all = self.database.dump().await?;
         for entry in std::fs::read_dir(self.data.path()).expect("the directory is there").flatten() {
             all.extend(std::fs::read(entry.path()).unwrap_or_default());
         }
-        all
+        Ok(all)
     }
 
     fn log(&self) -> String {

@@ -69,7 +69,7 @@ async fn no_token_stands_on_the_disk_in_a_log_in_a_message_or_in_an_address() {
         stage.ask("王芳", "/departments 市场部").await?;
         assert_eq!(refreshes(stage), 1);
         stage.revoke_and_login("王芳").await?;
-        let disk = stage.disk();
+        let disk = stage.disk().await?;
         let log = LOG.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let chats: String = ["王芳", "赵磊", "周明"]
             .iter()

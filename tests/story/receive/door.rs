@@ -128,7 +128,7 @@ async fn whatever_a_forger_changes_is_refused_leaves_no_row_and_reaches_nobody()
                 assert_untouched(stage, &event).await;
             }
         }
-        assert_not_on_disk(stage, &["伪造的通知"]);
+        assert_not_on_disk(stage, &["伪造的通知"]).await;
         Ok(())
     })
     .await;
@@ -206,7 +206,7 @@ async fn a_push_may_be_a_day_old_or_ten_minutes_ahead_and_no_more() {
                 let pushed = stage.tenant.post(&signed_at(stage, body, &timestamp)).await;
                 assert_eq!(pushed.status, status, "{seconds} s from now, written {timestamp}");
                 if status != 200 {
-                    assert_not_on_disk(stage, &[&message_id(&event)]);
+                    assert_not_on_disk(stage, &[&message_id(&event)]).await;
                 }
                 stage.settle().await?;
             }

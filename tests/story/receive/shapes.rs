@@ -112,7 +112,7 @@ async fn bodies_of_the_old_schema_are_answered_and_change_nothing() {
             assert_eq!(post(stage, &unsigned, route).await.status, 401);
         }
         assert!(stage.tenant.calls().is_empty());
-        assert_not_on_disk(stage, &["ticket-1"]);
+        assert_not_on_disk(stage, &["ticket-1"]).await;
         Ok(())
     })
     .await;
@@ -146,7 +146,7 @@ async fn events_of_no_use_are_acknowledged_and_not_kept() {
         let unknown = stage.tenant.push_event("future.thing_v7", json!({"a": {"b": "kept-nowhere"}})).await;
         assert_eq!(unknown.status, 200);
         assert!(stage.tenant.calls().is_empty());
-        assert_not_on_disk(stage, &["kept-nowhere", "unheard-of", &unknown.event_id]);
+        assert_not_on_disk(stage, &["kept-nowhere", "unheard-of", &unknown.event_id]).await;
         Ok(())
     })
     .await;

@@ -47,7 +47,7 @@ async fn a_stranger_gets_one_line_an_hour_with_their_open_id_and_leaves_no_trace
 
         let looked_up: Vec<String> = stage.tenant.calls().into_iter().map(|call| call.endpoint).collect();
         assert!(looked_up.iter().all(|call| ["token", "messages.create"].contains(&call.as_str())), "{looked_up:?}");
-        assert_not_on_disk(stage, &["绝密", &chen.open_id, &chen.chat_id(), &pushed.event_id]);
+        assert_not_on_disk(stage, &["绝密", &chen.open_id, &chen.chat_id(), &pushed.event_id]).await;
         Ok(())
     })
     .await;
@@ -60,7 +60,7 @@ async fn a_stranger_who_cannot_be_answered_still_leaves_the_event_acknowledged()
         assert_eq!(stage.person("陈晨").says("hello").await.status, 200);
         until_said(stage, "刘洋").await?;
         assert_eq!(answers_to(stage, "陈晨"), 0);
-        assert_not_on_disk(stage, &[&stage.person("陈晨").open_id]);
+        assert_not_on_disk(stage, &[&stage.person("陈晨").open_id]).await;
         Ok(())
     })
     .await;
@@ -97,7 +97,7 @@ async fn in_a_group_a_stranger_is_answered_only_when_the_bot_is_mentioned() {
         until_said(stage, "马超").await?;
         assert_eq!(in_group(stage, &group).len(), 1, "once an hour, wherever they ask");
         assert_eq!(answers_to(stage, "陈晨"), 0, "once an hour, wherever they ask");
-        assert_not_on_disk(stage, &[&chen.open_id]);
+        assert_not_on_disk(stage, &[&chen.open_id]).await;
         Ok(())
     })
     .await;
