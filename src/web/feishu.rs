@@ -20,9 +20,8 @@ use crate::view::toast::Toast;
 /// Bytes of a body. Source: interface "HTTP": 1 MiB.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// How long a body may take to arrive, and how long the store may take: Feishu gives up after 3 s.
-const BODY_WAIT: Duration = Duration::from_millis(2500);
-const STORE_WAIT: Duration = Duration::from_millis(2500);
+/// How long reading the body and storing it may take together: Feishu gives up after 3 s.
+const ANSWER_WITHIN: Duration = Duration::from_millis(2500);
 
 /// How an event ended at the door; the label of the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +65,8 @@ pub async fn push(request: HttpRequest, payload: web::Payload, rooms: web::Data<
 }
 
 async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<Rooms>) -> (Outcome, HttpResponse) {
-    let body = match read(payload).await {
+    let deadline = tokio::time::Instant::now() + ANSWER_WITHIN;
+    let body = match read(payload, deadline).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
@@ -94,7 +94,7 @@ async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<
     match &event.kind {
         EventKind::CardAction(action) => {
             let pressed = press::press(&rooms.app, event.key.as_str(), action);
-            let toast = match tokio::time::timeout(STORE_WAIT, pressed).await {
+            let toast = match tokio::time::timeout_at(deadline, pressed).await {
                 Ok(Ok(toast)) => toast,
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "a press could not be decided");
@@ -104,7 +104,7 @@ async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<
             };
             (Outcome::Press, HttpResponse::Ok().json(toast.body()))
         }
-        EventKind::Message(_) | EventKind::TokenRevoked { .. } => take(rooms, event, body).await,
+        EventKind::Message(_) | EventKind::TokenRevoked { .. } => take(rooms, event, body, deadline).await,
         EventKind::MessageRecalled { .. } | EventKind::Unknown => {
             tracing::debug!(event_type = event.event_type, "an event of no use to us was acknowledged");
             (Outcome::Ignored, acknowledged())
@@ -113,7 +113,12 @@ async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<
 }
 
 /// Stores an event, or answers a stranger without storing anything.
-async fn take(rooms: &web::Data<Rooms>, event: Event, body: Vec<u8>) -> (Outcome, HttpResponse) {
+async fn take(
+    rooms: &web::Data<Rooms>,
+    event: Event,
+    body: Vec<u8>,
+    deadline: tokio::time::Instant,
+) -> (Outcome, HttpResponse) {
     let (kind, person) = match event.kind {
         EventKind::Message(message) => {
             if !message.sender_is_user {
@@ -135,7 +140,7 @@ async fn take(rooms: &web::Data<Rooms>, event: Event, body: Vec<u8>) -> (Outcome
     // JSON that was parsed is UTF-8.
     let Ok(body) = String::from_utf8(body) else { return (Outcome::Ignored, acknowledged()) };
     let arrival = Arrival { key: event.key.to_string(), kind, person, body, received_at: rooms.app.now() };
-    match tokio::time::timeout(STORE_WAIT, rooms.app.store.accept(arrival)).await {
+    match tokio::time::timeout_at(deadline, rooms.app.store.accept(arrival)).await {
         Ok(Ok(Seen::First)) => {
             rooms.app.wake.inbox.notify_one();
             (Outcome::Accepted, acknowledged())
@@ -171,7 +176,10 @@ fn refuse(refused: &Refused) -> (Outcome, HttpResponse) {
 }
 
 /// Reads the raw body. The signature covers these very bytes.
-async fn read(mut payload: web::Payload) -> Result<web::Bytes, (Outcome, HttpResponse)> {
+async fn read(
+    mut payload: web::Payload,
+    deadline: tokio::time::Instant,
+) -> Result<web::Bytes, (Outcome, HttpResponse)> {
     let collect = async {
         let mut body = web::BytesMut::new();
         while let Some(chunk) = payload.next().await {
@@ -183,7 +191,7 @@ async fn read(mut payload: web::Payload) -> Result<web::Bytes, (Outcome, HttpRes
         }
         Ok(body.freeze())
     };
-    match tokio::time::timeout(BODY_WAIT, collect).await {
+    match tokio::time::timeout_at(deadline, collect).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(Outcome::TooLarge)) => {
             let refused: Value = json!({ "error": "body too large" });

@@ -5,6 +5,10 @@ mod repeats;
 mod shapes;
 mod strangers;
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::sandbox::{Event, PushKind, Pushed, RawPush, seal};
@@ -92,4 +96,30 @@ fn cards_of(stage: &Stage, name: &str) -> usize {
 /// How many messages of any kind this person has from the bot.
 fn answers_to(stage: &Stage, name: &str) -> usize {
     stage.person(name).chat().iter().filter(|message| message.from_bot).count()
+}
+
+/// Writes these parts to the bot, two seconds apart, and reads what comes back until it closes or falls silent.
+async fn talk(address: SocketAddr, parts: Vec<Vec<u8>>) -> anyhow::Result<String> {
+    tokio::task::spawn_blocking(move || {
+        let mut wire = TcpStream::connect(address)?;
+        wire.set_read_timeout(Some(Duration::from_secs(5)))?;
+        wire.set_write_timeout(Some(Duration::from_secs(5)))?;
+        for (place, part) in parts.iter().enumerate() {
+            if place > 0 {
+                std::thread::sleep(Duration::from_secs(2));
+            }
+            // The bot may answer and hang up before all is written.
+            let _hung_up = wire.write_all(part);
+        }
+        let mut answer = vec![];
+        let mut part = [0; 4096];
+        while let Ok(count @ 1..) = wire.read(&mut part) {
+            answer.extend_from_slice(&part[..count]);
+            if answer.ends_with(b"}") {
+                break;
+            }
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    })
+    .await?
 }

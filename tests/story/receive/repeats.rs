@@ -1,12 +1,12 @@
 //! A repeat changes nothing, and what could not be stored comes again.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use feishu_broadcast::app::tidy;
 use sqlx::{Connection, SqliteConnection};
 
-use super::{answers_to, cards_of};
+use super::{answers_to, cards_of, talk};
 use crate::sandbox::{Company, Event, Press};
 use crate::stage::{Stage, story, story_with};
 
@@ -174,6 +174,31 @@ async fn a_store_that_hangs_is_not_waited_for_beyond_three_seconds() {
         sqlx::query("rollback").execute(&mut meddler).await?;
         // What hung may have been written after all: a repeat like any other.
         stage.tenant.later(Duration::from_secs(15)).await;
+        stage.settle().await?;
+        assert_one_preview(stage, "after the store came back");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_body_and_a_store_that_hangs_together_take_no_longer_than_one() {
+    story_on_a_shaky_store(async |stage, database| {
+        let mut meddler = meddle(database).await?;
+        sqlx::query("begin exclusive").execute(&mut meddler).await?;
+        let raw = stage.tenant.seal(&command(stage));
+        let mut head = format!("POST /feishu/event HTTP/1.1\r\nHost: bot\r\nContent-Length: {}\r\n", raw.body.len());
+        for (name, value) in &raw.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        let (first, last) = raw.body.split_at(raw.body.len() / 2);
+        let began = Instant::now();
+        let parts = vec![[head.as_bytes(), b"\r\n", first].concat(), last.to_vec()];
+        let answer = talk(stage.bot.address(), parts).await?;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        sqlx::query("rollback").execute(&mut meddler).await?;
+        assert_eq!(stage.tenant.post(&raw).await.status, 200);
         stage.settle().await?;
         assert_one_preview(stage, "after the store came back");
         Ok(())
