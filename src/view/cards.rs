@@ -5,6 +5,9 @@
 //! A card stays below 24 KB (the platform refuses 30 KB): a long content is cut here and sent in full as a message, and
 //! lists and paths are shown shorter until everything fits.
 
+mod elements;
+
+use elements::{div, markdown, note, plain};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -366,34 +369,6 @@ fn callback(broadcast: &Broadcast, action: &str) -> Value {
         "type": "callback",
         "value": { "action": action, "broadcast": broadcast.id.as_str(), "version": broadcast.version },
     })
-}
-
-fn plain(text: &Text) -> Value {
-    localized("plain_text", text)
-}
-
-fn markdown(text: &Text) -> Value {
-    localized("markdown", text)
-}
-
-fn div(text: &Text) -> Value {
-    json!({ "tag": "div", "text": plain(text) })
-}
-
-fn note(text: &Text) -> Value {
-    let mut words = plain(text);
-    words["text_size"] = json!("notation");
-    words["text_color"] = json!("grey");
-    json!({ "tag": "div", "text": words })
-}
-
-/// Both languages where they differ; one where they are the same, to keep the card small.
-fn localized(tag: &str, text: &Text) -> Value {
-    if text.zh == text.en {
-        json!({ "tag": tag, "content": text.zh })
-    } else {
-        json!({ "tag": tag, "content": text.zh, "i18n_content": { "zh_cn": text.zh, "en_us": text.en } })
-    }
 }
 
 /// A path in few letters: every name keeps its beginning, since what tells namesakes apart may stand anywhere in it.
