@@ -85,6 +85,9 @@ impl Bot {
             public_url: config.public_url,
             zone: config.zone,
         }));
+        if loops == Loops::Running {
+            app.follow_clock().await?;
+        }
         tidy::begin(&app).await?;
         let door = Door {
             app_id: config.app_id,

@@ -19,6 +19,9 @@ use crate::store::{StoreError, Tx};
 /// How long a sender answers for its batch: the call's own limit of 30 s, a fresh token before it, and room.
 const SEND_LEASE: Duration = Duration::from_secs(90);
 
+/// A wait for the pace that is worth showing; shorter ones are over before anybody looks.
+const SHOWN_FROM: Duration = Duration::from_secs(3);
+
 /// The first question about delivery. Source: contract "following up", polling begins after 2 s.
 const FIRST_POLL: Duration = Duration::from_secs(2);
 
@@ -27,27 +30,70 @@ const WRITES_MAX: u32 = 8;
 
 /// Sends at most one batch. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
+    if turn(app).await? == Turn::Nothing {
+        return Ok(Step::Idle);
+    }
+    match take(app).await? {
+        Some(claimed) => send(app, claimed).await.map(|()| Step::Worked),
+        None => Ok(Step::Idle),
+    }
+}
+
+/// Whether a call may be made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Nothing,
+    Go,
+}
+
+/// Looks whether a batch waits, reserves a call at the pace that all replicas share, and waits until it may be made.
+/// May be dropped at any point: at worst a call is left out.
+pub async fn turn(app: &App) -> Result<Turn, StoreError> {
+    if !app.store.has_batch(app.now()).await? {
+        return Ok(Turn::Nothing);
+    }
+    let at = app.store.reserve_call(app.now()).await?;
+    let wait = at.since(app.now());
+    if wait >= SHOWN_FROM {
+        show_waiting(app, at).await?;
+    }
+    tokio::time::sleep(wait).await;
+    Ok(Turn::Go)
+}
+
+/// A batch that is being sent, with the content it carries.
+pub struct Claimed {
+    claim: BatchClaim,
+    broadcast: Broadcast,
+}
+
+/// Takes the next batch: from here on it is `sending`, and whoever dropped it would leave it in doubt.
+pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
     let now = app.now();
     let mut tx = app.store.begin().await?;
-    let Some(claim) = tx.claim_batch(now, now.after(SEND_LEASE)).await? else { return Ok(Step::Idle) };
+    let Some(claim) = tx.claim_batch(now, now.after(SEND_LEASE)).await? else { return Ok(None) };
     let Some(broadcast) = tx.broadcast(&claim.batch.broadcast).await? else {
         return Err(StoreError::Unreadable("a batch without its broadcast".into()));
     };
-    let batches = tx.batches(&broadcast.id).await?;
-    if broadcast.state == State::Approved && !is_what_was_approved(&broadcast, &batches) {
+    if broadcast.state == State::Approved && !is_what_was_approved(&broadcast, &tx.plan(&broadcast.id).await?) {
         // Gives the claim back: the one writing connection is needed for what follows.
         drop(tx);
-        return refuse_tampered(app, broadcast).await;
+        refuse_tampered(app, broadcast).await?;
+        return Ok(None);
     }
-    let started = broadcast.clone().follow(&Report::of(&batches));
+    let started = broadcast.clone().follow(&Report::of(&tx.batches(&broadcast.id).await?));
     tx.update_broadcast(&started, broadcast.revision).await?;
     if started.state != broadcast.state {
         tx.want_cards(&started.id, started.revision, now).await?;
     }
     tx.commit().await?;
+    Ok(Some(Claimed { claim, broadcast }))
+}
 
-    app.pace.next().await;
-    let body = plan::request_body(&broadcast.content, &claim.batch.targets);
+/// Makes the one call of a batch and writes what came of it.
+pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
+    let Claimed { claim, broadcast } = claimed;
+    let body = plan::request_body(&broadcast.content, &claim.targets);
     let answer = app.feishu.batch_send(app.now(), &body).await;
     let (verdict, log_id) = match answer {
         Ok(accepted) => {
@@ -63,16 +109,28 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     tracing::info!(broadcast = %broadcast.id, seq = claim.batch.seq, outcome, "a batch was tried");
     write(app, &claim, claim.batch.clone().settle(verdict, log_id, app.now(), app.jitter())).await?;
     app.wake_all();
-    Ok(Step::Worked)
+    Ok(())
+}
+
+/// Says on the cards that the platform's limit is being waited for.
+async fn show_waiting(app: &App, until: Timestamp) -> Result<(), StoreError> {
+    let mut tx = app.store.begin().await?;
+    let Some(mut next) = tx.next_batch(app.now()).await? else { return Ok(()) };
+    next.outcome.waiting = Some(WaitCause::Pace);
+    next.not_before = until;
+    tx.move_batch(&next, BatchState::Planned).await?;
+    follow(&mut tx, &next.broadcast, app.now()).await?;
+    tx.commit().await?;
+    app.wake.cards.notify_one();
+    Ok(())
 }
 
 /// An approval covers these very bytes; whatever else stands in the ledger does not leave.
-fn is_what_was_approved(broadcast: &Broadcast, batches: &[Batch]) -> bool {
-    let plan: Vec<_> = batches.iter().map(|batch| batch.targets.clone()).collect();
-    plan::fingerprint(&broadcast.content, &plan) == broadcast.fingerprint
+fn is_what_was_approved(broadcast: &Broadcast, plan: &[plan::Targets]) -> bool {
+    plan::fingerprint(&broadcast.content, plan) == broadcast.fingerprint
 }
 
-async fn refuse_tampered(app: &App, broadcast: Broadcast) -> Result<Step, StoreError> {
+async fn refuse_tampered(app: &App, broadcast: Broadcast) -> Result<(), StoreError> {
     tracing::error!(broadcast = %broadcast.id, "content or targets are not what was approved; nothing was sent");
     let now = app.now();
     let mut tx = app.store.begin().await?;
@@ -84,8 +142,7 @@ async fn refuse_tampered(app: &App, broadcast: Broadcast) -> Result<Step, StoreE
     tx.update_broadcast(&failed, broadcast.revision).await?;
     tx.want_cards(&failed.id, failed.revision, now).await?;
     tell_author(&mut tx, &failed, &Report::default(), now).await?;
-    tx.commit().await?;
-    Ok(Step::Worked)
+    tx.commit().await
 }
 
 /// What a failed call says about the batch.
@@ -93,7 +150,7 @@ fn verdict_of(error: &SendError, batch: &Batch) -> Verdict {
     // No receipt, and every single id called invalid: there was nobody left to send to.
     if let SendError::NoReceipt { invalid, .. } = error
         && invalid.count() > 0
-        && invalid.count() == batch.targets.count()
+        && invalid.count() == batch.ids
     {
         return Verdict::NothingValid { invalid: invalid.clone() };
     }

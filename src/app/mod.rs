@@ -22,6 +22,7 @@ pub mod tidy;
 pub mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -38,6 +39,9 @@ use clock::Clock;
 /// How long a worker may hold an event, a letter or a card before another may take it: longer than the slowest chain
 /// of calls it makes.
 pub const LEASE: Duration = Duration::from_secs(120);
+
+/// A difference between this machine's clock and the database's that an operator should know of.
+const CLOCK_OFF_MS: i64 = 2000;
 
 /// What a step found to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,11 +72,11 @@ pub struct App {
     pub zone: TimeZone,
     pub directory: directory::Directory,
     pub strangers: stranger::Strangers,
-    /// The pace of `batch_send`.
-    pub pace: pace::Pace,
-    /// The pace of messages and cards.
+    /// The pace of messages and cards, which is this process's own; that of `batch_send` is in the store.
     pub talk: pace::Pace,
     pub wake: Wake,
+    /// How far the database's clock is ahead of this machine's, in ms.
+    ahead_ms: AtomicI64,
     /// The bot's own open_id, asked for once.
     pub bot: tokio::sync::OnceCell<OpenId>,
 }
@@ -110,15 +114,26 @@ impl App {
             zone,
             directory: directory::Directory::new(),
             strangers: stranger::Strangers::new(),
-            pace: pace::Pace::new(),
             talk: pace::Pace::new(),
             wake: Wake::default(),
+            ahead_ms: AtomicI64::new(0),
             bot: tokio::sync::OnceCell::new(),
         }
     }
 
+    /// Now, by the clock that all replicas share: the database's, where there is one for them all.
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        Timestamp(self.clock.now().0.saturating_add(self.ahead_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Reads how far the shared clock is ahead of this machine's.
+    pub async fn follow_clock(&self) -> Result<(), StoreError> {
+        let ahead_ms = self.store.clock_ahead_ms(|| self.clock.now()).await?;
+        if ahead_ms.abs() >= CLOCK_OFF_MS {
+            tracing::warn!(ahead_ms, "this machine's clock differs from the database's, which is followed");
+        }
+        self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The bot's own open_id, which tells whether a group message is meant for it.

@@ -1,5 +1,5 @@
-//! The pace of calls: never faster than the platform allows for one app. `batch_send` and the messages API are counted
-//! apart, each with the same two limits.
+//! The pace of messages and cards: never faster than the platform allows for one app. `batch_send`, where a lost second
+//! counts and all replicas share one limit, takes its moments from [`crate::store::pace`].
 
 use std::num::NonZeroU32;
 

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::dispatch::Turn;
 use super::{App, Step, cards, dispatch, inbox, letters, progress, tidy};
 use crate::store::StoreError;
 
@@ -24,10 +25,15 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// The pause after a step that failed, so that a store that is gone is not hammered.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Loops for each kind of work. Events of different people and batches of different broadcasts go side by side; within
-/// one person and one broadcast the store keeps the order.
+/// How often the database's clock is read, where replicas share one.
+const CLOCK_EVERY: Duration = Duration::from_secs(30);
+
+/// Loops for each kind of work. Events of different people go side by side; one person's stay in order.
 const INBOX_LOOPS: usize = 4;
-const DISPATCH_LOOPS: usize = 4;
+
+/// Calls of `batch_send` under way at a time: enough to keep 50 a second with answers that take most of a second.
+const SENDS_MAX: usize = 40;
+
 const LETTER_LOOPS: usize = 2;
 const CARD_LOOPS: usize = 3;
 
@@ -47,12 +53,13 @@ impl Workers {
             }
         };
         add(Kind::Inbox, INBOX_LOOPS);
-        add(Kind::Dispatch, DISPATCH_LOOPS);
         add(Kind::Letters, LETTER_LOOPS);
         add(Kind::Cards, CARD_LOOPS);
         add(Kind::Progress, 1);
         add(Kind::Tidy, 1);
         add(Kind::Prune, 1);
+        add(Kind::Clock, 1);
+        loops.spawn(dispatch_side_by_side(Arc::clone(app), stopped));
         Self { stop, loops }
     }
 
@@ -74,6 +81,7 @@ enum Kind {
     Progress,
     Tidy,
     Prune,
+    Clock,
 }
 
 impl Kind {
@@ -88,6 +96,7 @@ impl Kind {
             Kind::Progress => progress::step(app).await,
             Kind::Tidy => tidy::step(app).await,
             Kind::Prune => tidy::prune(app).await.map(|()| Step::Idle),
+            Kind::Clock => app.follow_clock().await.map(|()| Step::Idle),
         }
     }
 
@@ -97,7 +106,7 @@ impl Kind {
             Kind::Dispatch => Some(&app.wake.dispatch),
             Kind::Letters => Some(&app.wake.letters),
             Kind::Cards => Some(&app.wake.cards),
-            Kind::Progress | Kind::Tidy | Kind::Prune => None,
+            Kind::Progress | Kind::Tidy | Kind::Prune | Kind::Clock => None,
         }
     }
 
@@ -106,8 +115,62 @@ impl Kind {
             Kind::Inbox | Kind::Dispatch | Kind::Letters | Kind::Cards | Kind::Progress => LOOK_AGAIN,
             Kind::Tidy => TIDY_EVERY,
             Kind::Prune => PRUNE_EVERY,
+            Kind::Clock => CLOCK_EVERY,
         }
     }
+}
+
+/// Batches are taken one after the other, at the pace of the platform, and sent side by side. Stopping gives up the
+/// wait for a turn, never a batch that was taken.
+async fn dispatch_side_by_side(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    let mut sends = JoinSet::new();
+    while !*stopped.borrow() {
+        while sends.len() >= SENDS_MAX {
+            sends.join_next().await;
+        }
+        while sends.try_join_next().is_some() {}
+        let turn = tokio::select! {
+            turn = dispatch::turn(&app) => turn,
+            _ = stopped.changed() => break,
+        };
+        let taken = match turn {
+            Ok(Turn::Go) => dispatch::take(&app).await,
+            Ok(Turn::Nothing) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let pause = match taken {
+            Ok(Some(claimed)) => {
+                let app = Arc::clone(&app);
+                sends.spawn(async move {
+                    let sent = AssertUnwindSafe(dispatch::send(&app, claimed)).catch_unwind().await;
+                    match sent {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => {
+                            tracing::error!(%error, "an outcome is not written; its batch will be in doubt")
+                        }
+                        Err(_) => panicked(Kind::Dispatch),
+                    }
+                });
+                continue;
+            }
+            Ok(None) => LOOK_AGAIN,
+            Err(error) => {
+                tracing::warn!(%error, "no batch could be taken");
+                AFTER_FAILURE
+            }
+        };
+        tokio::select! {
+            () = app.wake.dispatch.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+            _ = stopped.changed() => {}
+        }
+    }
+    while sends.join_next().await.is_some() {}
+}
+
+fn panicked(kind: Kind) {
+    metrics::counter!("feishu_broadcast_panics_total").increment(1);
+    tracing::error!(?kind, "a step panicked");
 }
 
 async fn run(app: Arc<App>, kind: Kind, mut stopped: watch::Receiver<bool>) {
@@ -139,8 +202,7 @@ async fn guarded(kind: Kind, app: &App) -> Result<Step, StoreError> {
     match AssertUnwindSafe(kind.step(app)).catch_unwind().await {
         Ok(done) => done,
         Err(_) => {
-            metrics::counter!("feishu_broadcast_panics_total").increment(1);
-            tracing::error!(?kind, "a step panicked");
+            panicked(kind);
             Ok(Step::Idle)
         }
     }

@@ -13,7 +13,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{BatchMessageId, BroadcastId, Timestamp};
-use super::plan::Targets;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchState {
@@ -78,6 +77,8 @@ impl InvalidIds {
 pub enum WaitCause {
     /// Feishu asked for a pause.
     RateLimit,
+    /// We keep to Feishu's limit of calls ourselves.
+    Pace,
     /// Feishu could not be reached: nothing was written.
     Unreachable,
     /// The app's own credentials were not accepted for the moment.
@@ -136,7 +137,8 @@ pub struct Batch {
     /// Position in the plan, from 1.
     pub seq: i64,
     pub state: BatchState,
-    pub targets: Targets,
+    /// Ids in its four lists.
+    pub ids: usize,
     /// Calls made so far.
     pub attempts: i64,
     pub not_before: Timestamp,
@@ -212,7 +214,7 @@ mod tests {
             broadcast: BroadcastId::parse("K7M2QX").expect("a test id"),
             seq: 1,
             state: BatchState::Sending,
-            targets: Targets::default(),
+            ids: 1,
             attempts: 1,
             not_before: Timestamp(0),
             outcome: Outcome::default(),

@@ -8,6 +8,7 @@ pub mod command;
 pub mod content;
 pub mod ids;
 pub mod language;
+pub mod pace;
 pub mod plan;
 pub mod policy;
 pub mod report;

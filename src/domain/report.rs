@@ -44,7 +44,7 @@ impl Report {
     }
 
     fn add(&mut self, batch: &Batch) {
-        self.ids += batch.targets.count();
+        self.ids += batch.ids;
         let invalid = &batch.outcome.invalid;
         self.invalid.departments.extend(invalid.departments.iter().cloned());
         self.invalid.open_ids.extend(invalid.open_ids.iter().cloned());
@@ -53,7 +53,7 @@ impl Report {
         match batch.state {
             BatchState::Accepted => {
                 self.accepted += 1;
-                self.ids_accepted += batch.targets.count().saturating_sub(batch.outcome.invalid.count());
+                self.ids_accepted += batch.ids.saturating_sub(batch.outcome.invalid.count());
                 self.message_ids.extend(batch.outcome.message_id.clone());
             }
             BatchState::Refused => {

@@ -1,7 +1,7 @@
 //! The ledger: every call of `batch_send`, written down before it is made.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, Tx, document, to_document};
 use crate::domain::batch::{Batch, BatchState, Outcome, Progress};
@@ -12,6 +12,7 @@ use crate::domain::plan::Targets;
 #[derive(Debug, Clone)]
 pub struct BatchClaim {
     pub batch: Batch,
+    pub targets: Targets,
     fence: i64,
 }
 
@@ -34,7 +35,7 @@ fn read(row: &AnyRow) -> Result<Batch, StoreError> {
         broadcast: super::id(broadcast, |text| BroadcastId::parse(&text))?,
         seq: row.try_get("seq")?,
         state: BatchState::parse(&state).ok_or_else(|| StoreError::Unreadable(state.clone()))?,
-        targets: document::<Targets>(row.try_get::<&str, _>("targets")?)?,
+        ids: usize::try_from(row.try_get::<i64, _>("ids")?).unwrap_or(0),
         attempts: row.try_get("attempts")?,
         not_before: Timestamp(row.try_get("not_before")?),
         outcome: document::<Outcome>(row.try_get::<&str, _>("outcome")?)?,
@@ -42,10 +43,27 @@ fn read(row: &AnyRow) -> Result<Batch, StoreError> {
     })
 }
 
+async fn next_batch(connection: &mut AnyConnection, now: Timestamp) -> Result<Option<Batch>, StoreError> {
+    let row = sqlx::query(
+        "select b.broadcast, b.seq, b.state, b.ids, b.attempts, b.not_before, b.outcome, b.progress
+         from batches b join broadcasts c on c.id = b.broadcast
+         where b.state in ('planned', 'sending') and b.state = 'planned' and b.not_before <= $1
+           and c.state in ('approved', 'sending')
+           and not exists (
+             select 1 from batches o where o.broadcast = b.broadcast
+             and (o.state = 'in-doubt' or (o.state = 'planned' and o.seq < b.seq)))
+         order by c.created_at, b.seq limit 1",
+    )
+    .bind(now.0)
+    .fetch_optional(connection)
+    .await?;
+    row.as_ref().map(read).transpose()
+}
+
 impl Store {
     pub async fn batches(&self, broadcast: &BroadcastId) -> Result<Vec<Batch>, StoreError> {
         let rows = sqlx::query(
-            "select broadcast, seq, state, targets, attempts, not_before, outcome, progress
+            "select broadcast, seq, state, ids, attempts, not_before, outcome, progress
              from batches where broadcast = $1 order by seq",
         )
         .bind(broadcast.as_str())
@@ -69,6 +87,11 @@ impl Store {
                 super::id(id, |text| BroadcastId::parse(&text))
             })
             .collect()
+    }
+
+    /// Whether a batch waits to be sent now; a look before a call is reserved, no claim.
+    pub async fn has_batch(&self, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(next_batch(&mut *self.reader().await?, now).await?.is_some())
     }
 
     /// Takes one accepted batch whose delivery should be asked for, and puts its next poll at `next`.
@@ -107,13 +130,22 @@ impl Store {
 impl Tx {
     pub async fn batches(&mut self, broadcast: &BroadcastId) -> Result<Vec<Batch>, StoreError> {
         let rows = sqlx::query(
-            "select broadcast, seq, state, targets, attempts, not_before, outcome, progress
+            "select broadcast, seq, state, ids, attempts, not_before, outcome, progress
              from batches where broadcast = $1 order by seq",
         )
         .bind(broadcast.as_str())
         .fetch_all(self.connection())
         .await?;
         rows.iter().map(read).collect()
+    }
+
+    /// The targets of a broadcast's batches, in order.
+    pub async fn plan(&mut self, broadcast: &BroadcastId) -> Result<Vec<Targets>, StoreError> {
+        let rows = sqlx::query("select targets from batches where broadcast = $1 order by seq")
+            .bind(broadcast.as_str())
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(|row| document(row.try_get::<&str, _>("targets")?)).collect()
     }
 
     /// Writes the plan of a broadcast, numbered from 1.
@@ -126,12 +158,13 @@ impl Tx {
         let outcome = to_document(&Outcome::default());
         for (place, targets) in plan.iter().enumerate() {
             sqlx::query(
-                "insert into batches (broadcast, seq, state, targets, not_before, outcome)
-                 values ($1, $2, 'planned', $3, $4, $5)",
+                "insert into batches (broadcast, seq, state, targets, ids, not_before, outcome)
+                 values ($1, $2, 'planned', $3, $4, $5, $6)",
             )
             .bind(broadcast.as_str())
             .bind(i64::try_from(place + 1).expect("a plan has fewer batches than i64 can count"))
             .bind(to_document(targets))
+            .bind(i64::try_from(targets.count()).expect("a batch has at most 800 ids"))
             .bind(now.0)
             .bind(&outcome)
             .execute(self.connection())
@@ -140,8 +173,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Takes the next batch that may leave. One batch of a broadcast at a time, in the order of the plan, and none
-    /// while an earlier one is in doubt.
+    /// Takes the next batch that may leave: in the order of the plan, none before one that waits, and none while
+    /// another one of the broadcast is in doubt.
     pub async fn claim_batch(
         &mut self,
         now: Timestamp,
@@ -155,16 +188,26 @@ impl Tx {
                   and c.state in ('approved', 'sending')
                   and not exists (
                     select 1 from batches o where o.broadcast = b.broadcast
-                    and (o.state in ('sending', 'in-doubt') or (o.state = 'planned' and o.seq < b.seq)))
+                    and (o.state = 'in-doubt' or (o.state = 'planned' and o.seq < b.seq)))
                 order by c.created_at, b.seq limit 1)
                and state = 'planned'
-             returning broadcast, seq, state, targets, attempts, not_before, outcome, progress, fence",
+             returning broadcast, seq, state, targets, ids, attempts, not_before, outcome, progress, fence",
         )
         .bind(now.0)
         .bind(lease_until.0)
         .fetch_optional(self.connection())
         .await?;
-        row.as_ref().map(|row| Ok(BatchClaim { batch: read(row)?, fence: row.try_get("fence")? })).transpose()
+        row.as_ref()
+            .map(|row| {
+                let targets = document(row.try_get::<&str, _>("targets")?)?;
+                Ok(BatchClaim { batch: read(row)?, targets, fence: row.try_get("fence")? })
+            })
+            .transpose()
+    }
+
+    /// The batch that [`Tx::claim_batch`] would take next; a look, no claim.
+    pub async fn next_batch(&mut self, now: Timestamp) -> Result<Option<Batch>, StoreError> {
+        next_batch(self.connection(), now).await
     }
 
     /// Writes what came of a call.

@@ -15,6 +15,7 @@ pub mod broadcasts;
 pub mod cards;
 pub mod inbox;
 pub mod letters;
+pub mod pace;
 
 use std::time::Duration;
 

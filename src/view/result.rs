@@ -64,6 +64,7 @@ fn waiting(report: &Report, zone: &TimeZone) -> Option<Text> {
     let (cause, until) = report.waiting?;
     let until = moment(until, zone);
     let (zh, en) = match cause {
+        WaitCause::Pace => ("按飞书的调用上限排队", "in line for Feishu's limit of calls"),
         WaitCause::RateLimit => ("飞书要求放慢", "Feishu asked to slow down"),
         WaitCause::Unreachable => ("暂时连不上飞书（尚未发出）", "Feishu cannot be reached (nothing has left)"),
         WaitCause::Credentials => (

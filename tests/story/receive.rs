@@ -70,7 +70,6 @@ fn message_id(event: &Event) -> String {
 }
 
 /// Nothing of these words is on the bot's disk.
-#[track_caller]
 async fn assert_not_on_disk(stage: &Stage, words: &[&str]) {
     let disk = stage.disk().await.expect("the store can be read");
     for word in words {

@@ -51,6 +51,8 @@ create table batches (
     state        text   not null check (state in (
         'planned', 'sending', 'accepted', 'refused', 'in-doubt', 'taken-as-sent', 'cancelled')),
     targets      text   not null,
+    -- How many ids the targets hold, so that sums need not read them.
+    ids          bigint not null check (ids >= 1),
     attempts     bigint not null default 0,
     not_before   bigint not null,
     fence        bigint not null default 0,
@@ -120,4 +122,17 @@ create table authorizations (
     -- One refresh at a time, across processes.
     lease_until   bigint not null default 0,
     fence         bigint not null default 0
+);
+
+-- When the last calls of batch_send were made, in a ring of as many as the platform counts in a minute. One row counts
+-- them all, and is what the replicas queue at.
+create table pace_count (
+    one   bigint not null primary key check (one = 1),
+    calls bigint not null
+);
+insert into pace_count (one, calls) values (1, 0);
+create table pace (
+    slot    bigint not null primary key,
+    call    bigint not null,
+    made_at bigint not null
 );

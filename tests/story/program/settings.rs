@@ -136,7 +136,8 @@ fn credentials_inside_an_address_are_not_repeated() {
 #[test]
 fn what_comes_with_a_later_version_says_so() {
     let here = directory();
-    let line = assert_refused(&run(here.path(), &with(&enough(), "POLICY_FILE", Some("policy.toml")), &[]), "POLICY_FILE");
+    let line =
+        assert_refused(&run(here.path(), &with(&enough(), "POLICY_FILE", Some("policy.toml")), &[]), "POLICY_FILE");
     assert!(line.contains("not supported by this version"), "{line}");
     for args in [vec!["check"], vec!["audit", "verify"], vec!["audit", "export"]] {
         let line = one_line(&run(here.path(), &enough(), &args), 1);
