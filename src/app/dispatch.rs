@@ -75,7 +75,7 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
     let Some(broadcast) = tx.broadcast(&claim.batch.broadcast).await? else {
         return Err(StoreError::Unreadable("a batch without its broadcast".into()));
     };
-    if broadcast.state == State::Approved && !is_what_was_approved(&broadcast, &tx.plan(&broadcast.id).await?) {
+    if !is_what_was_approved(&broadcast, &claim, &tx.digests(&broadcast.id).await?) {
         // Gives the claim back: the one writing connection is needed for what follows.
         drop(tx);
         refuse_tampered(app, broadcast).await?;
@@ -125,24 +125,31 @@ async fn show_waiting(app: &App, until: Timestamp) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// An approval covers these very bytes; whatever else stands in the ledger does not leave.
-fn is_what_was_approved(broadcast: &Broadcast, plan: &[plan::Targets]) -> bool {
-    plan::fingerprint(&broadcast.content, plan) == broadcast.fingerprint
+/// An approval covers these very bytes; whatever else stands in the ledger does not leave. The batch must have its own
+/// digest, and all digests together the fingerprint.
+fn is_what_was_approved(broadcast: &Broadcast, claim: &BatchClaim, digests: &[String]) -> bool {
+    let digest = plan::digest(&broadcast.content, &claim.targets);
+    let place = usize::try_from(claim.batch.seq - 1).ok();
+    place.and_then(|place| digests.get(place)) == Some(&digest)
+        && plan::fingerprint_of(digests) == broadcast.fingerprint
 }
 
 async fn refuse_tampered(app: &App, broadcast: Broadcast) -> Result<(), StoreError> {
-    tracing::error!(broadcast = %broadcast.id, "content or targets are not what was approved; nothing was sent");
+    tracing::error!(broadcast = %broadcast.id, "content or targets are not what was approved; nothing more is sent");
     let now = app.now();
     let mut tx = app.store.begin().await?;
     cancel_planned(&mut tx, &broadcast.id).await?;
-    let mut failed = broadcast.clone();
-    failed.state = State::Failed;
-    failed.version += 1;
-    failed.revision += 1;
-    tx.update_broadcast(&failed, broadcast.revision).await?;
-    tx.want_cards(&failed.id, failed.revision, now).await?;
-    tell_author(&mut tx, &failed, &Report::default(), now).await?;
-    tx.commit().await
+    let report = Report::of(&tx.batches(&broadcast.id).await?);
+    let mut ended = broadcast.clone();
+    ended.state = if report.some_left() { State::PartlySent } else { State::Failed };
+    ended.version += 1;
+    ended.revision += 1;
+    tx.update_broadcast(&ended, broadcast.revision).await?;
+    tx.want_cards(&ended.id, ended.revision, now).await?;
+    tell_author(&mut tx, &ended, &report, now).await?;
+    tx.commit().await?;
+    app.wake_all();
+    Ok(())
 }
 
 /// What a failed call says about the batch.

@@ -93,7 +93,7 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
 /// Writes the plan of a broadcast whose targets are settled, and owes the approvers their cards: everything that has
 /// to be there before anyone can approve.
 pub async fn propose(app: &App, tx: &mut Tx, broadcast: &Broadcast, now: Timestamp) -> Result<(), StoreError> {
-    tx.insert_batches(&broadcast.id, &plan::batches(&broadcast.audience), now).await?;
+    tx.insert_batches(broadcast, &plan::batches(&broadcast.audience), now).await?;
     let approvers: Vec<OpenId> = if broadcast.required == 0 {
         Vec::new()
     } else {

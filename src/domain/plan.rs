@@ -131,15 +131,24 @@ pub fn measure(content: &Content, batches: &[Targets]) -> Result<(), TooLong> {
     if bytes > bytes_max { Err(TooLong { bytes, bytes_max }) } else { Ok(()) }
 }
 
-/// What an approval is bound to: SHA-256 over every request body of the plan, in order.
+/// SHA-256 of one request body, in hex.
+pub fn digest(content: &Content, targets: &Targets) -> String {
+    hex::encode(Sha256::digest(request_body(content, targets)))
+}
+
+/// What an approval is bound to: SHA-256 over the digests of every request body of the plan, in order.
 pub fn fingerprint(content: &Content, batches: &[Targets]) -> String {
-    let mut digest = Sha256::new();
-    for targets in batches {
-        let body = request_body(content, targets);
-        digest.update((body.len() as u64).to_be_bytes());
-        digest.update(body.as_bytes());
+    fingerprint_of(&batches.iter().map(|targets| digest(content, targets)).collect::<Vec<_>>())
+}
+
+/// The fingerprint of a plan whose digests are known.
+pub fn fingerprint_of(digests: &[String]) -> String {
+    let mut all = Sha256::new();
+    for digest in digests {
+        all.update(digest.as_bytes());
+        all.update(b"\n");
     }
-    hex::encode(digest.finalize())
+    hex::encode(all.finalize())
 }
 
 #[cfg(test)]

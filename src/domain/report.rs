@@ -14,7 +14,10 @@ pub struct Report {
     pub in_doubt: usize,
     pub taken_as_sent: usize,
     pub cancelled: usize,
+    /// Planned and under way.
     pub open: usize,
+    /// Of the open ones those that have left and are not answered yet.
+    pub sending: usize,
     /// Ids named in all batches.
     pub ids: usize,
     /// Ids in accepted batches that Feishu did not call invalid.
@@ -43,6 +46,16 @@ impl Report {
         report
     }
 
+    /// Whether anything can still be stopped.
+    pub fn can_be_stopped(&self) -> bool {
+        self.open > self.sending
+    }
+
+    /// Whether any batch has left, or may have.
+    pub fn some_left(&self) -> bool {
+        self.accepted + self.taken_as_sent + self.in_doubt + self.sending > 0
+    }
+
     fn add(&mut self, batch: &Batch) {
         self.ids += batch.ids;
         let invalid = &batch.outcome.invalid;
@@ -69,6 +82,7 @@ impl Report {
             BatchState::Cancelled => self.cancelled += 1,
             BatchState::Planned | BatchState::Sending => {
                 self.open += 1;
+                self.sending += usize::from(batch.state == BatchState::Sending);
                 if let (None, Some(cause)) = (self.waiting, batch.outcome.waiting) {
                     self.waiting = Some((cause, batch.not_before));
                 }

@@ -5,8 +5,9 @@ use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, Tx, document, to_document};
 use crate::domain::batch::{Batch, BatchState, Outcome, Progress};
+use crate::domain::broadcast::Broadcast;
 use crate::domain::ids::{BatchMessageId, BroadcastId, Timestamp};
-use crate::domain::plan::Targets;
+use crate::domain::plan::{Targets, digest};
 
 /// The right to make one call and to write what came of it.
 #[derive(Debug, Clone)]
@@ -139,32 +140,33 @@ impl Tx {
         rows.iter().map(read).collect()
     }
 
-    /// The targets of a broadcast's batches, in order.
-    pub async fn plan(&mut self, broadcast: &BroadcastId) -> Result<Vec<Targets>, StoreError> {
-        let rows = sqlx::query("select targets from batches where broadcast = $1 order by seq")
+    /// The digests of a broadcast's batches, in order.
+    pub async fn digests(&mut self, broadcast: &BroadcastId) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query("select digest from batches where broadcast = $1 order by seq")
             .bind(broadcast.as_str())
             .fetch_all(self.connection())
             .await?;
-        rows.iter().map(|row| document(row.try_get::<&str, _>("targets")?)).collect()
+        rows.iter().map(|row| Ok(row.try_get("digest")?)).collect()
     }
 
     /// Writes the plan of a broadcast, numbered from 1.
     pub async fn insert_batches(
         &mut self,
-        broadcast: &BroadcastId,
+        broadcast: &Broadcast,
         plan: &[Targets],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let outcome = to_document(&Outcome::default());
         for (place, targets) in plan.iter().enumerate() {
             sqlx::query(
-                "insert into batches (broadcast, seq, state, targets, ids, not_before, outcome)
-                 values ($1, $2, 'planned', $3, $4, $5, $6)",
+                "insert into batches (broadcast, seq, state, targets, ids, digest, not_before, outcome)
+                 values ($1, $2, 'planned', $3, $4, $5, $6, $7)",
             )
-            .bind(broadcast.as_str())
+            .bind(broadcast.id.as_str())
             .bind(i64::try_from(place + 1).expect("a plan has fewer batches than i64 can count"))
             .bind(to_document(targets))
             .bind(i64::try_from(targets.count()).expect("a batch has at most 800 ids"))
+            .bind(digest(&broadcast.content, targets))
             .bind(now.0)
             .bind(&outcome)
             .execute(self.connection())

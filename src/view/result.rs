@@ -25,6 +25,7 @@ pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usi
         lines.push(delivery(report));
     }
     lines.extend(report.codes.iter().map(|code| refused(*code)));
+    lines.extend(tampered(broadcast, report));
     if !report.log_ids.is_empty() {
         let ids = report.log_ids.iter().map(String::as_str).take(shown).collect::<Vec<_>>().join("、");
         lines.push(Text::new(format!("飞书日志号：{ids}"), format!("Feishu log id: {ids}")));
@@ -89,6 +90,17 @@ fn delivery(report: &Report) -> Text {
             "Delivery: Feishu is still working on it; this will be updated",
         ),
     }
+}
+
+/// A failure that no answer of Feishu explains is the bot's own refusal.
+fn tampered(broadcast: &Broadcast, report: &Report) -> Option<Text> {
+    let unexplained = report.codes.is_empty() && report.invalid.count() == 0;
+    (broadcast.state == State::Failed && unexplained).then(|| {
+        Text::new(
+            "数据库里的内容或目标与批准的不一致，所以没有发送。请运维人员检查数据库，再重新发起。",
+            "Content or targets in the database are not what was approved, so nothing was sent. Ask the operator to look into the database, then propose it again.",
+        )
+    })
 }
 
 fn refused(code: i64) -> Text {
@@ -212,7 +224,9 @@ pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
             let advice = report
                 .codes
                 .first()
-                .map_or_else(|| Text::new("所有目标都无效。", "Every target was invalid."), |code| refused(*code));
+                .map(|code| refused(*code))
+                .or_else(|| tampered(broadcast, report))
+                .unwrap_or_else(|| Text::new("所有目标都无效。", "Every target was invalid."));
             Text::new(
                 format!("群发 {id} 没有发出去。{}", advice.zh),
                 format!("Broadcast {id} was not sent. {}", advice.en),

@@ -53,6 +53,8 @@ create table batches (
     targets      text   not null,
     -- How many ids the targets hold, so that sums need not read them.
     ids          bigint not null check (ids >= 1),
+    -- SHA-256 of the request body; all of them together make the fingerprint that was approved.
+    digest       text   not null,
     attempts     bigint not null default 0,
     not_before   bigint not null,
     fence        bigint not null default 0,
