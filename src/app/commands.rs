@@ -81,7 +81,7 @@ pub async fn cancel(request: &Request<'_>, id: &BroadcastId) -> Result<(), Troub
                 Err(stale) => text::stale(&stale),
                 Ok(cancelled) => {
                     press::write_cancelled(app, &mut tx, &broadcast, cancelled, app.now()).await?;
-                    answers::cancelled(id, report.accepted > 0)
+                    answers::cancelled(id, report.some_left())
                 }
             }
         }

@@ -129,9 +129,10 @@ async fn act(
         Action::Cancel => {
             let report = Report::of(&tx.batches(&broadcast.id).await?);
             return Ok(match broadcast.cancel(person, &report, now) {
+                Ok(_) if press.version != before.version => Err(Stale::Outdated),
                 Ok(cancelled) => {
                     write_cancelled(app, tx, before, cancelled, now).await?;
-                    Ok(Toast::success(answers::cancelled(&before.id, report.accepted > 0)))
+                    Ok(Toast::success(answers::cancelled(&before.id, report.some_left())))
                 }
                 Err(stale) => Err(stale),
             });

@@ -248,7 +248,7 @@ impl Broadcast {
                 self.ending = ending;
                 Ok(self.moved(State::Cancelled))
             }
-            State::Sending | State::InDoubt if report.open > 0 => {
+            State::Sending | State::InDoubt if report.can_be_stopped() => {
                 self.ending = ending;
                 Ok(self.moved(State::Sending))
             }

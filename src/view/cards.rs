@@ -299,7 +299,7 @@ fn buttons(facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     }
     let stoppable = broadcast.state.is_undecided()
         || matches!(broadcast.state, State::Approved | State::Scheduled)
-        || (matches!(broadcast.state, State::Sending | State::InDoubt) && facts.report.open > 0);
+        || (matches!(broadcast.state, State::Sending | State::InDoubt) && facts.report.can_be_stopped());
     if author && stoppable {
         row.push(button(broadcast, "cancel", &text::cancel_button(), "default", None));
     }
