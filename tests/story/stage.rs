@@ -152,6 +152,15 @@ impl Stage {
         Ok(())
     }
 
+    /// Like [`Stage::restart`], with some settings changed by the operator.
+    pub async fn restart_with(&mut self, changed: &[(&str, &str)]) -> anyhow::Result<()> {
+        for (name, value) in changed {
+            self.settings.retain(|(other, _)| other != name);
+            self.settings.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        self.restart().await
+    }
+
     /// Works until nothing is left to do now, nor in the few seconds that card updates wait for.
     pub async fn settle(&self) -> anyhow::Result<()> {
         let mut quiet = 0;
