@@ -12,7 +12,7 @@ use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::ids::Timestamp;
 use crate::domain::plan;
 use crate::domain::report::Report;
-use crate::feishu::error::{self, SendError};
+use crate::feishu::error::{self, Class, SendError};
 use crate::store::batches::BatchClaim;
 use crate::store::{StoreError, Tx};
 
@@ -166,6 +166,7 @@ fn verdict_of(error: &SendError, batch: &Batch) -> Verdict {
             let cause = match error {
                 SendError::NotSent(_) => WaitCause::Unreachable,
                 SendError::NoToken(_) => WaitCause::Credentials,
+                SendError::Answered(refusal) if refusal.class() == Class::Reauthenticate => WaitCause::Credentials,
                 SendError::Answered(_) | SendError::Unanswered(_) | SendError::NoReceipt { .. } => WaitCause::RateLimit,
             };
             Verdict::TryAgain { cause, wait }

@@ -108,6 +108,16 @@ impl Audience {
         Headcount { known: known + self.people(), departments_unknown: unknown as u64 }
     }
 
+    /// The part of it whose ids are wanted.
+    pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        let mut part = self.clone();
+        part.departments.retain(|department| wanted(department.id.as_str()));
+        part.open_ids.retain(|person| wanted(person.id.as_str()));
+        part.union_ids.retain(|person| wanted(person.id.as_str()));
+        part.user_ids.retain(|person| wanted(person.id.as_str()));
+        part
+    }
+
     /// The name the author or the directory has for an id that came back as invalid.
     pub fn name_of(&self, id: &str) -> Option<String> {
         let department = self.departments.iter().find(|department| department.id.as_str() == id);

@@ -34,7 +34,14 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Ids in all four lists.
+    /// The ids of all four lists.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let departments = self.department_ids.iter().map(DepartmentId::as_str);
+        let people = self.open_ids.iter().map(OpenId::as_str).chain(self.user_ids.iter().map(UserId::as_str));
+        departments.chain(people).chain(self.union_ids.iter().map(UnionId::as_str))
+    }
+
+    /// How many ids stand in all four lists.
     pub fn count(&self) -> usize {
         self.department_ids.len() + self.open_ids.len() + self.user_ids.len() + self.union_ids.len()
     }

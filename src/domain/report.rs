@@ -2,6 +2,8 @@
 //!
 //! Three words, three numbers: accepted by Feishu is not delivered, and delivered is not read.
 
+use std::collections::BTreeSet;
+
 use super::batch::{Batch, BatchState, InvalidIds, WaitCause};
 use super::ids::{BatchMessageId, Timestamp};
 
@@ -12,6 +14,8 @@ pub struct Report {
     pub accepted: usize,
     pub refused: usize,
     pub in_doubt: usize,
+    /// Ids named in batches in doubt: whoever stands behind them may have got it.
+    pub doubtful: BTreeSet<String>,
     pub taken_as_sent: usize,
     pub cancelled: usize,
     /// Planned and under way.
@@ -76,6 +80,7 @@ impl Report {
             }
             BatchState::InDoubt => {
                 self.in_doubt += 1;
+                self.doubtful.extend(batch.targets.ids().map(str::to_owned));
                 self.log_ids.extend(batch.outcome.log_id.clone());
             }
             BatchState::TakenAsSent => self.taken_as_sent += 1,

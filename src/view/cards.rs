@@ -28,6 +28,9 @@ const BYTES_MAX: usize = 24 * 1024;
 /// Letters of a name in a path that had to be shortened; fewer would tell nothing.
 const NAME_LETTERS_MIN: usize = 4;
 
+/// Targets that the dialog before sending again names.
+const TWICE_NAMED_MAX: usize = 5;
+
 /// How much of what may be long a card shows.
 #[derive(Debug, Clone, Copy)]
 struct Room {
@@ -91,7 +94,7 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
     content(&broadcast.content, &mut elements);
     elements.push(json!({ "tag": "hr" }));
     standing(room, facts, reader, &mut elements);
-    buttons(facts, reader, &mut elements);
+    buttons(room, facts, reader, &mut elements);
     frame(&text::card_title(broadcast), broadcast.state, elements)
 }
 
@@ -286,7 +289,7 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
     }
 }
 
-fn buttons(facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
+fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     let broadcast = facts.broadcast;
     let decides = match reader {
         Reader::Author => broadcast.required == 0,
@@ -304,7 +307,7 @@ fn buttons(facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
         row.push(button(broadcast, "cancel", &text::cancel_button(), "default", None));
     }
     if author && broadcast.state == State::InDoubt {
-        let confirm = text::resend_confirm(broadcast.audience.headcount());
+        let confirm = twice(room, facts);
         row.push(button(broadcast, "resend", &text::resend_button(), "danger", Some(&confirm)));
         row.push(button(broadcast, "settle", &text::settle_button(), "default", None));
     }
@@ -327,6 +330,19 @@ fn buttons(facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     if broadcast.state == State::Pending && decides && !author {
         elements.push(reject_form(broadcast));
     }
+}
+
+/// What the author agrees to when sending again: who may get it twice.
+fn twice(room: Room, facts: &Facts<'_>) -> Text {
+    let part = facts.broadcast.audience.only(|id| facts.report.doubtful.contains(id));
+    let departments = part.departments.iter().map(|department| short(room, &department.full_path()));
+    let known =
+        |name: &Option<String>, id: &str| name.as_ref().map_or_else(|| id.to_owned(), |name| format!("@{name}"));
+    let people = part.open_ids.iter().map(|person| known(&person.name, person.id.as_str()));
+    let more = part.union_ids.iter().map(|person| known(&person.name, person.id.as_str()));
+    let most = part.user_ids.iter().map(|person| known(&person.name, person.id.as_str()));
+    let named: Vec<String> = departments.chain(people).chain(more).chain(most).take(TWICE_NAMED_MAX).collect();
+    text::resend_confirm(&named, part.ids(), part.headcount())
 }
 
 fn reject_form(broadcast: &Broadcast) -> Value {

@@ -230,12 +230,23 @@ pub fn settle_button() -> Text {
     Text::new("视为已发送", "Take as sent")
 }
 
-pub fn resend_confirm(headcount: Headcount) -> Text {
+/// `named` are the first of `targets` that may get it twice.
+pub fn resend_confirm(named: &[String], targets: usize, headcount: Headcount) -> Text {
     let heads = heads(headcount);
+    let (zh, en) = if targets > named.len() {
+        (format!("等 {targets} 个目标"), format!(" and others, {targets} targets"))
+    } else {
+        (String::new(), String::new())
+    };
     Text::new(
-        format!("上一次调用可能已经送达。重新发送后，这一批的人（至多{}）可能收到两次。确定吗？", heads.zh),
         format!(
-            "The earlier call may have gone out. The people of this batch (at most {}) may get it twice. Sure?",
+            "上一次调用可能已经送达。重新发送后，这些人可能收到两次：{}{zh}（{}）。确定吗？",
+            named.join("、"),
+            heads.zh
+        ),
+        format!(
+            "The earlier call may have gone out. These people may get it twice: {}{en} ({}). Sure?",
+            named.join(", "),
             heads.en
         ),
     )
