@@ -30,12 +30,11 @@ impl Write for Log {
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
     let writer = log.clone();
-    // Another story may have set one up already; then this one sees no log and checks the rest.
-    let _taken = tracing_subscriber::fmt()
+    tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new("feishu_broadcast=trace"))
         .with_writer(move || writer.clone())
         .with_ansi(false)
-        .try_init();
+        .init();
     log
 });
 
@@ -71,6 +70,7 @@ async fn no_token_stands_on_the_disk_in_a_log_in_a_message_or_in_an_address() {
         stage.revoke_and_login("王芳").await?;
         let disk = stage.disk().await?;
         let log = LOG.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert!(!log.is_empty(), "nothing was logged");
         let chats: String = ["王芳", "赵磊", "周明"]
             .iter()
             .flat_map(|name| stage.person(name).chat())
