@@ -33,7 +33,10 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
         app.store.settle_card(&claim, &CardOutcome::GivenUp, now).await?;
         return Ok(Step::Worked);
     };
-    let report = Report::of(&app.store.batches(&broadcast.id).await?);
+    let mut report = Report::of(&app.store.batches(&broadcast.id).await?);
+    if report.in_doubt > 0 {
+        report.doubtful = app.store.doubtful_ids(&broadcast.id).await?;
+    }
     let reader = match claim.role {
         CardRole::Author => Reader::Author,
         CardRole::Approver => Reader::Approver,

@@ -80,7 +80,6 @@ impl Report {
             }
             BatchState::InDoubt => {
                 self.in_doubt += 1;
-                self.doubtful.extend(batch.targets.ids().map(str::to_owned));
                 self.log_ids.extend(batch.outcome.log_id.clone());
             }
             BatchState::TakenAsSent => self.taken_as_sent += 1,

@@ -1,5 +1,7 @@
 //! The ledger: every call of `batch_send`, written down before it is made.
 
+use std::collections::BTreeSet;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -88,6 +90,20 @@ impl Store {
                 super::id(id, |text| BroadcastId::parse(&text))
             })
             .collect()
+    }
+
+    /// The ids of a broadcast's batches in doubt: who may or may not have it.
+    pub async fn doubtful_ids(&self, broadcast: &BroadcastId) -> Result<BTreeSet<String>, StoreError> {
+        let rows = sqlx::query("select targets from batches where broadcast = $1 and state = 'in-doubt'")
+            .bind(broadcast.as_str())
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
+        let mut ids = BTreeSet::new();
+        for row in rows {
+            let targets: Targets = document(row.try_get::<&str, _>("targets")?)?;
+            ids.extend(targets.ids().map(str::to_owned));
+        }
+        Ok(ids)
     }
 
     /// Whether a batch waits to be sent now; a look before a call is reserved, no claim.

@@ -6,6 +6,9 @@
 //! lists and paths are shown shorter until everything fits.
 
 mod elements;
+mod login;
+
+pub use login::login;
 
 use elements::{div, markdown, note, plain};
 use jiff::tz::TimeZone;
@@ -114,24 +117,6 @@ fn dry_run_in(room: Room, shown: &Audience, what: &Content) -> Value {
         "config": { "update_multi": true, "enable_forward": false },
         "header": { "title": plain(&text::dry_run_title()), "template": "grey" },
         "body": { "elements": elements },
-    })
-}
-
-/// The card that leads to the authorization page.
-pub fn login(url: &str, continues: bool) -> Value {
-    json!({
-        "schema": "2.0",
-        "config": { "update_multi": true, "enable_forward": false },
-        "header": { "title": plain(&text::login_title()), "template": "blue" },
-        "body": { "elements": [
-            markdown(&text::login_why(continues)),
-            {
-                "tag": "button",
-                "type": "primary_filled",
-                "text": plain(&text::login_button()),
-                "behaviors": [{ "type": "open_url", "default_url": url }],
-            },
-        ] },
     })
 }
 

@@ -308,8 +308,8 @@ async fn targets_changed_after_the_approval_are_not_sent_to() {
 #[tokio::test]
 async fn a_batch_added_after_the_approval_is_not_sent() {
     tampered(
-        "insert into batches (broadcast, seq, state, targets, not_before, outcome)
-         select broadcast, 3, 'planned', '{\"open_ids\":[\"ou_stranger\"]}', 0, outcome from batches where seq = 1",
+        "insert into batches (broadcast, seq, state, targets, ids, digest, not_before, outcome)
+         select broadcast, 3, 'planned', '{\"open_ids\":[\"ou_stranger\"]}', 1, digest, 0, outcome from batches where seq = 1",
     )
     .await;
 }
