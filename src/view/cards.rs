@@ -185,13 +185,7 @@ fn audience(room: Room, audience: &Audience, elements: &mut Vec<Value>) {
     for department in &audience.departments {
         lines.push(department_line(room, department));
     }
-    let named = |name: &Option<String>, id: &str| match name {
-        Some(name) => format!("@{name}"),
-        None => id.to_owned(),
-    };
-    lines.extend(audience.open_ids.iter().map(|p| Text::same(format!("• {}", named(&p.name, p.id.as_str())))));
-    lines.extend(audience.union_ids.iter().map(|p| Text::same(format!("• {}", named(&p.name, p.id.as_str())))));
-    lines.extend(audience.user_ids.iter().map(|p| Text::same(format!("• {}", named(&p.name, p.id.as_str())))));
+    lines.extend(people(audience).map(|person| Text::same(format!("• {person}"))));
     let more = lines.len().saturating_sub(room.entries);
     lines.truncate(room.entries);
     if more > 0 {
@@ -217,6 +211,15 @@ fn audience(room: Room, audience: &Audience, elements: &mut Vec<Value>) {
     if audience.departments.len() > 1 || (!audience.departments.is_empty() && audience.people() > 0) {
         elements.push(note(&text::overlap()));
     }
+}
+
+/// Those named one by one, as the author called them.
+fn people(audience: &Audience) -> impl Iterator<Item = String> {
+    let open = audience.open_ids.iter().map(|person| (&person.name, person.id.as_str()));
+    let union = audience.union_ids.iter().map(|person| (&person.name, person.id.as_str()));
+    let user = audience.user_ids.iter().map(|person| (&person.name, person.id.as_str()));
+    let named = |(name, id): (&Option<String>, &str)| name.as_ref().map_or(id.to_owned(), |name| format!("@{name}"));
+    open.chain(union).chain(user).map(named)
 }
 
 fn department_line(room: Room, department: &DepartmentTarget) -> Text {
@@ -321,12 +324,7 @@ fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Val
 fn twice(room: Room, facts: &Facts<'_>) -> Text {
     let part = facts.broadcast.audience.only(|id| facts.report.doubtful.contains(id));
     let departments = part.departments.iter().map(|department| short(room, &department.full_path()));
-    let known =
-        |name: &Option<String>, id: &str| name.as_ref().map_or_else(|| id.to_owned(), |name| format!("@{name}"));
-    let people = part.open_ids.iter().map(|person| known(&person.name, person.id.as_str()));
-    let more = part.union_ids.iter().map(|person| known(&person.name, person.id.as_str()));
-    let most = part.user_ids.iter().map(|person| known(&person.name, person.id.as_str()));
-    let named: Vec<String> = departments.chain(people).chain(more).chain(most).take(TWICE_NAMED_MAX).collect();
+    let named: Vec<String> = departments.chain(people(&part)).take(TWICE_NAMED_MAX).collect();
     text::resend_confirm(&named, part.ids(), part.headcount())
 }
 
