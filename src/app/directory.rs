@@ -32,6 +32,9 @@ const LEVELS_MAX: usize = 20;
 /// Near names offered when nothing matched.
 const NEAR_MAX: usize = 5;
 
+/// Letters that a search for near names keeps at least.
+const NEAR_LETTERS_MIN: usize = 2;
+
 /// What is kept for a short time.
 pub struct Directory {
     searches: Cache<(OpenId, String), Found>,
@@ -165,34 +168,51 @@ async fn by_name(app: &App, author: &OpenId, name: &str, above: &[String]) -> Re
         return Ok(Match::TooMany);
     }
     Ok(match candidates.len() {
-        0 => Match::Missing(near(&found, &wanted, &exact)),
+        0 if found.departments.is_empty() => Match::Missing(nearly(app, author, &wanted).await),
+        0 => Match::Missing(near(&found, &wanted)),
         1 => Match::One(candidates.remove(0)),
         _ => Match::Several(candidates),
     })
 }
 
-/// Names to offer instead: those that begin so, then those that contain it, then the namesakes elsewhere.
-fn near(found: &Found, wanted: &str, exact: &[&Department]) -> Vec<String> {
-    let mut names: Vec<(u8, String)> = found
+/// Names to offer instead, nearest first: those that begin so, then those that contain it, then what is spelt alike.
+fn near(found: &Found, wanted: &str) -> Vec<String> {
+    let mut names: Vec<(u8, usize, &str)> = found
         .departments
         .iter()
         .filter(|department| !department.name.is_empty())
         .map(|department| {
             let name = normal(&department.name);
-            let rank =
-                if exact.iter().any(|other| other.id == department.id) || name.starts_with(wanted) { 0 } else { 1 };
-            (rank, department.name.clone())
+            let rank = if name.starts_with(wanted) { 0 } else { u8::from(!name.contains(wanted)) + 1 };
+            (rank, strsim::levenshtein(&name, wanted), department.name.as_str())
         })
         .collect();
-    names.sort_by_key(|(rank, _)| *rank);
-    let mut seen = Vec::new();
-    for (_, name) in names {
-        if !seen.contains(&name) {
-            seen.push(name);
+    names.sort();
+    let mut seen: Vec<String> = Vec::new();
+    for (_, _, name) in names {
+        if seen.len() < NEAR_MAX && !seen.iter().any(|other| other == name) {
+            seen.push(name.to_owned());
         }
     }
-    seen.truncate(NEAR_MAX);
     seen
+}
+
+/// What is called nearly so, when nothing contains the name as it was typed: a slip is often in its end. A search that
+/// fails here only leaves the names out.
+async fn nearly(app: &App, author: &OpenId, wanted: &str) -> Vec<String> {
+    let letters: Vec<char> = wanted.chars().collect();
+    for kept in [letters.len().saturating_sub(1), letters.len() / 2] {
+        if kept < NEAR_LETTERS_MIN {
+            break;
+        }
+        let begin: String = letters[..kept].iter().collect();
+        match search(app, author, &begin).await {
+            Ok(found) if !found.departments.is_empty() => return near(&found, wanted),
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    Vec::new()
 }
 
 /// Whether the names above a department end with what was typed before the last slash.

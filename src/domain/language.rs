@@ -1,5 +1,6 @@
 //! The two languages the bot speaks, and how it tells which one a person wrote in.
 
+use super::command::CommandName;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,7 +21,10 @@ impl Language {
         let said = text.split_whitespace().filter(|word| !word.starts_with(['/', '／', '@', '-']));
         let mut words = said.filter(|word| {
             let letters = word.trim_matches(|c: char| !c.is_alphanumeric());
-            letters.chars().count() > 1
+            // What belongs to a command is typed by everyone: `/list all`, `/help broadcast`.
+            let ours = CommandName::parse(letters).is_some() || ["all", "pending", "scheduled"].contains(&letters);
+            !ours
+                && letters.chars().count() > 1
                 && letters.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_uppercase())
                 && letters.chars().skip(1).any(|c| c.is_ascii_lowercase())
         });
@@ -42,9 +46,18 @@ mod tests {
 
     #[test]
     fn what_everybody_types_tells_no_language() {
-        for text in
-            ["/status K7M2QX", "/status k7m2qx", "/whoami", "／login", "@bot /help", "/broadcast ou_1a2b", "123", ""]
-        {
+        for text in [
+            "/status K7M2QX",
+            "/status k7m2qx",
+            "/whoami",
+            "／login",
+            "/list all",
+            "/help broadcast",
+            "@bot /help",
+            "/broadcast ou_1a2b",
+            "123",
+            "",
+        ] {
             assert_eq!(Language::of(text), None, "{text}");
         }
     }

@@ -305,3 +305,15 @@ async fn a_card_of_many_long_names_is_still_a_card() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_slip_at_the_end_of_a_name_is_answered_with_what_is_called_nearly_so() {
+    story(async |stage| {
+        stage.authorize("王芳").await?;
+        let answer = stage.ask("王芳", "/broadcast 销售步 你好").await?;
+        assert!(answer.text.contains("没有找到「销售步」。相近的有：销售部"), "{}", answer.text);
+        assert!(stage.person("赵磊").last_card().is_none());
+        Ok(())
+    })
+    .await;
+}
