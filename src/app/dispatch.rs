@@ -71,10 +71,12 @@ pub struct Claimed {
 pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
     let now = app.now();
     let mut tx = app.store.begin().await?;
-    let Some(claim) = tx.claim_batch(now, now.after(SEND_LEASE)).await? else { return Ok(None) };
-    let Some(broadcast) = tx.broadcast(&claim.batch.broadcast).await? else {
+    let Some(next) = tx.next_batch(now).await? else { return Ok(None) };
+    let Some(broadcast) = tx.broadcast(&next.broadcast).await? else {
         return Err(StoreError::Unreadable("a batch without its broadcast".into()));
     };
+    // Another process may have been here since the look.
+    let Some(claim) = tx.claim_batch(&next.broadcast, now, now.after(SEND_LEASE)).await? else { return Ok(None) };
     if !is_what_was_approved(&broadcast, &claim, &tx.digests(&broadcast.id).await?) {
         // Gives the claim back: the one writing connection is needed for what follows.
         drop(tx);
@@ -115,7 +117,9 @@ pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
 /// Says on the cards that the platform's limit is being waited for.
 async fn show_waiting(app: &App, until: Timestamp) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
-    let Some(mut next) = tx.next_batch(app.now()).await? else { return Ok(()) };
+    let Some(seen) = tx.next_batch(app.now()).await? else { return Ok(()) };
+    tx.broadcast(&seen.broadcast).await?;
+    let Some(mut next) = tx.next_batch(app.now()).await?.filter(|next| *next == seen) else { return Ok(()) };
     next.outcome.waiting = Some(WaitCause::Pace);
     next.not_before = until;
     tx.move_batch(&next, BatchState::Planned).await?;
@@ -210,6 +214,7 @@ async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<()
     let now = app.now();
     let poll_at = (settled.state == BatchState::Accepted).then(|| now.after(FIRST_POLL));
     let mut tx = app.store.begin().await?;
+    tx.broadcast(&settled.broadcast).await?;
     tx.settle_batch(claim, settled, poll_at).await?;
     follow(&mut tx, &settled.broadcast, now).await?;
     tx.commit().await

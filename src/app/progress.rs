@@ -46,10 +46,11 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     };
     let next = next.map(|pause| now.after(pause));
     let mut tx = app.store.begin().await?;
+    let broadcast = tx.broadcast(&poll.broadcast).await?;
     match progress {
         Some((progress, changed, same)) => {
             tx.record_progress(&poll, Some(progress), same, next).await?;
-            if changed && let Some(before) = tx.broadcast(&poll.broadcast).await? {
+            if changed && let Some(before) = broadcast {
                 let mut after = before.clone();
                 after.revision += 1;
                 tx.update_broadcast(&after, before.revision).await?;

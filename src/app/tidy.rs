@@ -70,6 +70,7 @@ async fn expire(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
 /// Batches whose sender is gone may have left or not.
 async fn doubt(app: &App, id: &BroadcastId, gone_by: Timestamp) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
+    tx.broadcast(id).await?;
     for mut batch in tx.batches(id).await? {
         if batch.state == BatchState::Sending && batch.not_before <= gone_by {
             batch.state = BatchState::InDoubt;

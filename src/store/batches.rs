@@ -49,13 +49,11 @@ fn read(row: &AnyRow) -> Result<Batch, StoreError> {
 async fn next_batch(connection: &mut AnyConnection, now: Timestamp) -> Result<Option<Batch>, StoreError> {
     let row = sqlx::query(
         "select b.broadcast, b.seq, b.state, b.ids, b.attempts, b.not_before, b.outcome, b.progress
-         from batches b join broadcasts c on c.id = b.broadcast
-         where b.state in ('planned', 'sending') and b.state = 'planned' and b.not_before <= $1
-           and c.state in ('approved', 'sending')
-           and not exists (
-             select 1 from batches o where o.broadcast = b.broadcast
-             and (o.state = 'in-doubt' or (o.state = 'planned' and o.seq < b.seq)))
-         order by c.created_at, b.seq limit 1",
+         from broadcasts c join batches b on b.broadcast = c.id
+         where c.state in ('approved', 'sending') and b.state = 'planned' and b.not_before <= $1
+           and b.seq = (select min(p.seq) from batches p where p.broadcast = c.id and p.state = 'planned')
+           and not exists (select 1 from batches d where d.broadcast = c.id and d.state = 'in-doubt')
+         order by c.created_at limit 1",
     )
     .bind(now.0)
     .fetch_optional(connection)
@@ -77,13 +75,11 @@ impl Store {
 
     /// Broadcasts that hold a batch whose sender is gone: `sending`, with the lease run out.
     pub async fn abandoned(&self, now: Timestamp) -> Result<Vec<BroadcastId>, StoreError> {
-        let rows = sqlx::query(
-            "select distinct broadcast from batches where state in ('planned', 'sending') and state = 'sending'
-             and not_before <= $1 limit 50",
-        )
-        .bind(now.0)
-        .fetch_all(&mut *self.reader().await?)
-        .await?;
+        let rows =
+            sqlx::query("select distinct broadcast from batches where state = 'sending' and not_before <= $1 limit 50")
+                .bind(now.0)
+                .fetch_all(&mut *self.reader().await?)
+                .await?;
         rows.iter()
             .map(|row| {
                 let id: String = row.try_get("broadcast")?;
@@ -191,28 +187,25 @@ impl Tx {
         Ok(())
     }
 
-    /// Takes the next batch that may leave: in the order of the plan, none before one that waits, and none while
-    /// another one of the broadcast is in doubt.
+    /// Takes the next batch of a broadcast that may leave: in the order of the plan, none before one that waits, and none while
+    /// another one is in doubt.
     pub async fn claim_batch(
         &mut self,
+        broadcast: &BroadcastId,
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Option<BatchClaim>, StoreError> {
         let row = sqlx::query(
             "update batches set state = 'sending', not_before = $2, fence = fence + 1, attempts = attempts + 1
-             where (broadcast, seq) in (
-                select b.broadcast, b.seq from batches b join broadcasts c on c.id = b.broadcast
-                where b.state in ('planned', 'sending') and b.state = 'planned' and b.not_before <= $1
-                  and c.state in ('approved', 'sending')
-                  and not exists (
-                    select 1 from batches o where o.broadcast = b.broadcast
-                    and (o.state = 'in-doubt' or (o.state = 'planned' and o.seq < b.seq)))
-                order by c.created_at, b.seq limit 1)
-               and state = 'planned'
+             where broadcast = $3 and state = 'planned' and not_before <= $1
+               and seq = (select min(seq) from batches where broadcast = $3 and state = 'planned')
+               and exists (select 1 from broadcasts where id = $3 and state in ('approved', 'sending'))
+               and not exists (select 1 from batches where broadcast = $3 and state = 'in-doubt')
              returning broadcast, seq, state, targets, ids, attempts, not_before, outcome, progress, fence",
         )
         .bind(now.0)
         .bind(lease_until.0)
+        .bind(broadcast.as_str())
         .fetch_optional(self.connection())
         .await?;
         row.as_ref()

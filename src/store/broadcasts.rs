@@ -57,8 +57,10 @@ impl Store {
 }
 
 impl Tx {
+    /// Reads a broadcast to change it or anything that belongs to it. Whoever wants the same one waits: that no two
+    /// transactions wait for each other, this comes before its batches and cards are touched.
     pub async fn broadcast(&mut self, id: &BroadcastId) -> Result<Option<Broadcast>, StoreError> {
-        let row = sqlx::query("select doc from broadcasts where id = $1")
+        let row = sqlx::query("update broadcasts set revision = revision where id = $1 returning doc")
             .bind(id.as_str())
             .fetch_optional(self.connection())
             .await?;

@@ -42,6 +42,7 @@ create table broadcasts (
     doc         text   not null
 );
 create index broadcasts_recent on broadcasts (created_at);
+create index broadcasts_active on broadcasts (created_at) where state in ('approved', 'sending');
 create index broadcasts_undecided on broadcasts (expires_at) where state in ('needs-choice', 'pending');
 
 -- The ledger: one row a call of batch_send, written before anyone is asked to approve.
@@ -66,7 +67,9 @@ create table batches (
     polls_same   bigint not null default 0,
     primary key (broadcast, seq)
 );
-create index batches_open on batches (not_before) where state in ('planned', 'sending');
+create index batches_planned on batches (broadcast, seq) where state = 'planned';
+create index batches_sending on batches (not_before) where state = 'sending';
+create index batches_doubt on batches (broadcast) where state = 'in-doubt';
 create index batches_poll on batches (next_poll_at) where next_poll_at is not null;
 
 -- Copies of a broadcast's card, one for each person who has one. A copy is owed an update while it shows less than
