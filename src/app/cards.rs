@@ -12,7 +12,7 @@ use crate::domain::report::Report;
 use crate::feishu::error::{CallError, Class};
 use crate::feishu::messages::Receiver;
 use crate::store::StoreError;
-use crate::store::cards::{CardClaim, CardOutcome, CardRole};
+use crate::store::cards::{CardClaim, CardOutcome, CardRole, Draft};
 use crate::view::cards::{Facts, Reader, card};
 
 /// The least time between two updates of one card. Source: contract "updating without a click", one PATCH per 2 s at
@@ -42,18 +42,28 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
         CardRole::Approver => Reader::Approver,
     };
     let json = card(&Facts { broadcast: &broadcast, report: &report, zone: &app.zone }, reader).to_string();
+    let newest = Draft { revision: broadcast.revision, card: json };
+    let draft = match (&claim.message_id, &claim.draft) {
+        (Some(_), _) => newest,
+        // It may be in the chat already: said again word by word, and brought up to date by the next update.
+        (None, Some(sent)) => sent.clone(),
+        (None, None) => {
+            app.store.draft_card(&claim, &newest).await?;
+            newest
+        }
+    };
     app.talk.next().await;
     let shown = match &claim.message_id {
-        Some(message) => app.feishu.patch_card(now, message, &json).await.map(|()| message.clone()),
+        Some(message) => app.feishu.patch_card(now, message, &draft.card).await.map(|()| message.clone()),
         None => {
             let id = uuid(&["card", broadcast.id.as_str(), claim.person.as_str(), &claim.generation.to_string()]);
             let to = Receiver::Person(claim.person.clone());
-            app.feishu.send_message(now, &to, "interactive", &json, &id).await.map(|sent| sent.message_id)
+            app.feishu.send_message(now, &to, "interactive", &draft.card, &id).await.map(|sent| sent.message_id)
         }
     };
     let (outcome, next) = match shown {
         Ok(message_id) => {
-            let shown = CardOutcome::Shown { revision: broadcast.revision, message_id };
+            let shown = CardOutcome::Shown { revision: draft.revision, message_id };
             (shown, app.now().after(BETWEEN_UPDATES))
         }
         Err(error) => failed(app, &claim, &error),

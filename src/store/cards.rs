@@ -1,9 +1,10 @@
 //! Copies of a broadcast's card. Each copy has one writer at a time and only ever moves forward: it is rendered from
 //! the newest revision at the moment it is sent, so a newer card is never overwritten by an older one.
 
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 
-use super::{Store, StoreError, Tx};
+use super::{Store, StoreError, Tx, document, to_document};
 use crate::domain::ids::{BroadcastId, MessageId, OpenId, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,13 @@ impl CardRole {
     }
 }
 
+/// A card as it is sent for the first time. A repeat says the very same, or nobody knows which of both arrived.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Draft {
+    pub revision: i64,
+    pub card: String,
+}
+
 /// The right to bring one copy up to date.
 #[derive(Debug, Clone)]
 pub struct CardClaim {
@@ -30,6 +38,8 @@ pub struct CardClaim {
     /// The card in the chat; none before it was sent.
     pub message_id: Option<MessageId>,
     pub generation: i64,
+    /// What was sent before, where nobody knows whether it arrived.
+    pub draft: Option<Draft>,
     /// Tries including this one since the last success.
     pub attempts: i64,
     fence: i64,
@@ -58,7 +68,7 @@ impl Store {
                 select broadcast, person from cards where shown < wanted and state = 'live' and not_before <= $1
                 order by not_before limit 1)
                and not_before <= $1
-             returning broadcast, person, role, message_id, generation, attempts, fence",
+             returning broadcast, person, role, message_id, generation, draft, attempts, fence",
         )
         .bind(now.0)
         .bind(lease_until.0)
@@ -76,11 +86,29 @@ impl Store {
                 .map(|text| super::id(text, MessageId::new))
                 .transpose()?,
             generation: row.try_get("generation")?,
+            draft: row.try_get::<Option<String>, _>("draft")?.map(|text| document(&text)).transpose()?,
             attempts: row.try_get("attempts")?,
             fence: row.try_get("fence")?,
         };
         tx.commit().await?;
         Ok(Some(claim))
+    }
+
+    /// Writes down a card that is about to be sent for the first time.
+    ///
+    /// # Errors
+    /// `Conflict` when the claim was lost: somebody else sends it.
+    pub async fn draft_card(&self, claim: &CardClaim, draft: &Draft) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query("update cards set draft = $4 where broadcast = $1 and person = $2 and fence = $3")
+            .bind(claim.broadcast.as_str())
+            .bind(claim.person.as_str())
+            .bind(claim.fence)
+            .bind(to_document(draft))
+            .execute(tx.connection())
+            .await?;
+        tx.commit().await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
     }
 
     /// Writes what became of a copy; nothing if the claim was lost. `next` is when it may be changed again.
@@ -93,7 +121,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let statement = match outcome {
             CardOutcome::Shown { .. } => {
-                "update cards set shown = $4, message_id = $5, not_before = $6, attempts = 0
+                "update cards set shown = $4, message_id = $5, draft = null, not_before = $6, attempts = 0
                  where broadcast = $1 and person = $2 and fence = $3"
             }
             CardOutcome::Later => {
@@ -101,7 +129,7 @@ impl Store {
                  and $4 = 0 and $5 = ''"
             }
             CardOutcome::Afresh => {
-                "update cards set message_id = null, generation = generation + 1, not_before = $6
+                "update cards set message_id = null, draft = null, generation = generation + 1, not_before = $6
                  where broadcast = $1 and person = $2 and fence = $3 and $4 = 0 and $5 = ''"
             }
             CardOutcome::GivenUp => {

@@ -84,6 +84,8 @@ create table cards (
     wanted     bigint not null,
     -- Raised when a card has to be sent afresh, so that the new one has a new uuid.
     generation bigint not null default 0,
+    -- The card as it was first sent, until it is known to have arrived: a repeat under its uuid is the same message.
+    draft      text,
     not_before bigint not null,
     attempts   bigint not null default 0,
     fence      bigint not null default 0,
