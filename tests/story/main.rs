@@ -8,6 +8,7 @@ mod stage;
 
 mod approve;
 mod ask;
+mod crash;
 mod doubt;
 mod house;
 mod login;
