@@ -5,22 +5,30 @@
 
 use std::time::Duration;
 
-use super::letters::uuid;
+use super::letters::{text_content, uuid};
 use super::{App, LEASE, Step};
 use crate::domain::batch::retry_wait;
+use crate::domain::broadcast::Broadcast;
+use crate::domain::content::Content;
+use crate::domain::ids::Timestamp;
 use crate::domain::report::Report;
 use crate::feishu::error::{CallError, Class};
 use crate::feishu::messages::Receiver;
 use crate::store::StoreError;
 use crate::store::cards::{CardClaim, CardOutcome, CardRole, Draft};
-use crate::view::cards::{Facts, Reader, card};
+use crate::store::letters::{self, Letter};
+use crate::view::cards::{Facts, Reader, card, without_marks};
+use crate::view::{answers, text};
 
 /// The least time between two updates of one card. Source: contract "updating without a click", one PATCH per 2 s at
 /// most for progress; a decision should not wait that long.
 const BETWEEN_UPDATES: Duration = Duration::from_millis(1200);
 
-/// Tries without a success before a copy is left as it is.
-const ATTEMPTS_MAX: i64 = 40;
+/// Tries without a success before a copy is left as it is: a minute apart at most, so about a day.
+const ATTEMPTS_MAX: i64 = 1440;
+
+/// The same where the set-up has to be mended first: after this many the author is told.
+const SETUP_ATTEMPTS_MAX: i64 = 8;
 
 /// Cards sent afresh because the old one could not be changed any more.
 const GENERATIONS_MAX: i64 = 3;
@@ -41,7 +49,12 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
         CardRole::Author => Reader::Author,
         CardRole::Approver => Reader::Approver,
     };
+    let mut broadcast = broadcast;
+    if let Some(code) = claim.refused {
+        broadcast.content = Content::Text(text::content_hidden(code).said(None));
+    }
     let json = card(&Facts { broadcast: &broadcast, report: &report, zone: &app.zone }, reader).to_string();
+    let json = if claim.refused.is_some() { without_marks(&json) } else { json };
     let newest = Draft { revision: broadcast.revision, card: json };
     let draft = match (&claim.message_id, &claim.draft) {
         (Some(_), _) => newest,
@@ -66,30 +79,68 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
             let shown = CardOutcome::Shown { revision: draft.revision, message_id };
             (shown, app.now().after(BETWEEN_UPDATES))
         }
-        Err(error) => failed(app, &claim, &error),
+        Err(error) => {
+            let failed = failed(app, &claim, &error);
+            if matches!(failed.0, CardOutcome::GivenUp) {
+                say_given_up(app, &claim, &broadcast, &error).await?;
+            }
+            failed
+        }
     };
     app.store.settle_card(&claim, &outcome, next).await?;
     Ok(Step::Worked)
 }
 
-fn failed(app: &App, claim: &CardClaim, error: &CallError) -> (CardOutcome, crate::domain::ids::Timestamp) {
+fn failed(app: &App, claim: &CardClaim, error: &CallError) -> (CardOutcome, Timestamp) {
+    let now = app.now();
     if claim.message_id.is_some() && error.message_is_gone() && claim.generation < GENERATIONS_MAX {
-        return (CardOutcome::Afresh, app.now());
+        return (CardOutcome::Afresh, now);
     }
-    let after = match error.class() {
-        Class::Retry { after } => after,
-        Class::Unknown | Class::Reauthenticate | Class::FixSetup => None,
-        Class::Permanent => {
-            tracing::error!(%error, broadcast = %claim.broadcast, person = %claim.person, "a card was given up");
-            metrics::counter!("feishu_broadcast_cards_given_up_total").increment(1);
-            return (CardOutcome::GivenUp, app.now());
-        }
+    let (after, attempts_max) = match error.class() {
+        Class::Retry { after } => (after, ATTEMPTS_MAX),
+        Class::Unknown | Class::Reauthenticate | Class::FixSetup => (None, SETUP_ATTEMPTS_MAX),
+        Class::Permanent => match error.code() {
+            Some(code) if claim.refused.is_none() && REFUSED_FOR_CONTENT.contains(&code) => {
+                return (CardOutcome::Plainly { code }, now);
+            }
+            _ => (None, 0),
+        },
     };
-    if claim.attempts >= ATTEMPTS_MAX {
+    if claim.attempts >= attempts_max {
         tracing::error!(%error, broadcast = %claim.broadcast, person = %claim.person, "a card was given up");
         metrics::counter!("feishu_broadcast_cards_given_up_total").increment(1);
-        return (CardOutcome::GivenUp, app.now());
+        return (CardOutcome::GivenUp, now);
     }
     tracing::warn!(%error, broadcast = %claim.broadcast, attempts = claim.attempts, "a card could not be shown yet");
-    (CardOutcome::Later, app.now().after(retry_wait(claim.attempts, after, app.jitter())))
+    (CardOutcome::Later, now.after(retry_wait(claim.attempts, after, app.jitter())))
 }
+
+/// The author hears of a card that somebody does not get: nobody else would know why nothing happens.
+async fn say_given_up(
+    app: &App,
+    claim: &CardClaim,
+    broadcast: &Broadcast,
+    error: &CallError,
+) -> Result<(), StoreError> {
+    if broadcast.state.is_settled() {
+        return Ok(());
+    }
+    let why = error.code().map_or_else(text::feishu_silent, crate::view::advice);
+    let said = answers::card_given_up(&broadcast.id, &claim.person, claim.role == CardRole::Author, &why);
+    let mut tx = app.store.begin().await?;
+    let letter = Letter {
+        uuid: uuid(&["card-given-up", broadcast.id.as_str(), claim.person.as_str()]),
+        receiver: letters::Receiver::Person(broadcast.author.clone()),
+        reply_to: None,
+        msg_type: "text",
+        content: text_content(said.in_(broadcast.origin.language)),
+    };
+    tx.post(&letter, app.now()).await?;
+    tx.commit().await?;
+    app.wake.letters.notify_one();
+    Ok(())
+}
+
+/// Codes with which Feishu refuses a card for what stands on it: audits, sizes, a mention of somebody who has left.
+/// Source: contract "updating without a click" and "errors of create".
+const REFUSED_FOR_CONTENT: [i64; 4] = [230_022, 230_025, 230_028, 230_099];

@@ -41,7 +41,7 @@ pub async fn status(request: &Request<'_>, id: Option<BroadcastId>) -> Result<()
         tx.poll_now(&broadcast.id, app.now()).await?;
     }
     let said = result::status(&broadcast, &report, &app.zone);
-    tx.post(&answer(request, "answer", &said), app.now()).await?;
+    request.post_privately(&mut tx, &said).await?;
     tx.finish_event(request.claim).await?;
     tx.commit().await?;
     app.wake_all();
@@ -61,7 +61,7 @@ pub async fn list(request: &Request<'_>, filter: ListFilter) -> Result<(), Troub
         return request.finish_with(&answers::empty_list()).await;
     }
     let lines: Vec<Text> = broadcasts.iter().map(|broadcast| answers::list_line(broadcast, &app.zone)).collect();
-    request.finish_with(&Text::lines(&lines)).await
+    request.finish_privately(&Text::lines(&lines)).await
 }
 
 /// `/cancel ID`: stops what has not been sent yet.

@@ -32,6 +32,9 @@ const LEVELS_MAX: usize = 20;
 /// Near names offered when nothing matched.
 const NEAR_MAX: usize = 5;
 
+/// Ids that are looked up one by one when Feishu objects to them together.
+const ALONE_MAX: usize = 50;
+
 /// Letters that a search for near names keeps at least.
 const NEAR_LETTERS_MIN: usize = 2;
 
@@ -100,6 +103,14 @@ pub async fn resolve(app: &App, author: &OpenId, targets: &[Target]) -> Result<R
     let mut resolution = Resolution::default();
     let mut departments = Vec::new();
     let (mut open_ids, mut union_ids, mut user_ids) = (Vec::new(), Vec::new(), Vec::new());
+    let typed: Vec<DepartmentId> = targets
+        .iter()
+        .filter_map(|target| match target {
+            Target::Department(id) => Some(id.clone()),
+            _ => None,
+        })
+        .collect();
+    let known = by_ids(app, &typed).await?;
     for target in targets {
         match target {
             Target::Name(name) => {
@@ -110,7 +121,10 @@ pub async fn resolve(app: &App, author: &OpenId, targets: &[Target]) -> Result<R
                 let (above, name) = path.split_last().map_or((&[][..], ""), |(name, above)| (above, name.as_str()));
                 settle(&typed, by_name(app, author, name, above).await?, &mut departments, &mut resolution);
             }
-            Target::Department(id) => departments.push(by_id(app, id).await?),
+            Target::Department(id) => {
+                let found = known.get(id).cloned();
+                departments.push(found.unwrap_or_else(|| DepartmentTarget::unverified(id.clone())));
+            }
             Target::OpenId(id) => open_ids.push(PersonTarget { id: id.clone(), name: None }),
             Target::Mention { open_id, name } => {
                 open_ids.push(PersonTarget { id: open_id.clone(), name: Some(name.clone()) });
@@ -257,22 +271,48 @@ pub async fn search(app: &App, author: &OpenId, name: &str) -> Result<Found, Res
     }
 }
 
-/// A department given by its id: named if the app may see it, taken as it is if not.
-async fn by_id(app: &App, id: &DepartmentId) -> Result<DepartmentTarget, ResolveError> {
-    let kind = if id.is_open() { IdKind::Open } else { IdKind::Custom };
-    let found = app.feishu.departments(app.now(), std::slice::from_ref(id), kind).await;
-    match found {
-        Ok(departments) => match departments.first() {
-            Some(department) => Ok(places(app, &[department]).await?.remove(0)),
-            None => Ok(DepartmentTarget::unverified(id.clone())),
-        },
-        // The platform does not know it or will not tell: the result of the sending will.
-        Err(error) if matches!(error.class(), Class::Permanent | Class::FixSetup | Class::Unknown) => {
-            tracing::info!(%error, "a department id could not be looked up; it is taken as it is");
-            Ok(DepartmentTarget::unverified(id.clone()))
+/// Departments given by their ids, in as few calls as there are kinds and fifties: named if the app may see them. What
+/// is missing from the answer is taken as it was typed, and the result of the sending will tell.
+async fn by_ids(app: &App, ids: &[DepartmentId]) -> Result<HashMap<DepartmentId, DepartmentTarget>, ResolveError> {
+    let mut known = HashMap::new();
+    let (open, custom): (Vec<_>, Vec<_>) = ids.iter().cloned().partition(DepartmentId::is_open);
+    for (kind, ids) in [(IdKind::Open, open), (IdKind::Custom, custom)] {
+        let found = look_up(app, &ids, kind).await?;
+        let targets = places(app, &found.iter().collect::<Vec<_>>()).await?;
+        for (department, target) in found.iter().zip(targets) {
+            let typed = match (kind, &department.custom_id) {
+                (IdKind::Custom, Some(custom)) => DepartmentId::new(custom.clone()),
+                _ => Some(department.id.clone()),
+            };
+            known.extend(typed.map(|typed| (typed, target)));
         }
-        Err(error) => Err(error.into()),
     }
+    Ok(known)
+}
+
+/// One id that Feishu objects to must not hide the others: then each is asked for alone, as long as they are few.
+async fn look_up(app: &App, ids: &[DepartmentId], kind: IdKind) -> Result<Vec<Department>, ResolveError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    match app.feishu.departments(app.now(), ids, kind).await {
+        Ok(found) => return Ok(found),
+        Err(error) if matches!(error.class(), Class::Retry { .. } | Class::Reauthenticate) => return Err(error.into()),
+        Err(error) => tracing::info!(%error, "department ids could not be looked up together"),
+    }
+    let mut found = Vec::new();
+    if ids.len() > 1 && ids.len() <= ALONE_MAX {
+        for id in ids {
+            match app.feishu.departments(app.now(), std::slice::from_ref(id), kind).await {
+                Ok(one) => found.extend(one),
+                Err(error) if matches!(error.class(), Class::Retry { .. } | Class::Reauthenticate) => {
+                    return Err(error.into());
+                }
+                Err(error) => tracing::info!(%error, "a department id could not be looked up; it is taken as it is"),
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Departments with their full paths, one call a level for all of them together.
@@ -335,7 +375,7 @@ fn place(department: &Department, above: &HashMap<DepartmentId, Option<Departmen
     let mut next = department.parent.clone();
     while let Some(id) = next {
         // A tree that leads back to itself is Feishu's mistake, not a reason to go round for ever.
-        if ids.contains(&id) || ids.len() >= LEVELS_MAX {
+        if id == department.id || ids.contains(&id) || ids.len() >= LEVELS_MAX {
             cut = true;
             break;
         }

@@ -25,6 +25,9 @@ const SHOWN_FROM: Duration = Duration::from_secs(3);
 /// The first question about delivery. Source: contract "following up", polling begins after 2 s.
 const FIRST_POLL: Duration = Duration::from_secs(2);
 
+/// Calls of one batch that may be refused for the app's own credentials, before that counts as final.
+const CREDENTIALS_TRIES_MAX: i64 = 6;
+
 /// Tries to write an outcome when the store does not answer. After that the batch will be found in doubt.
 const WRITES_MAX: u32 = 8;
 
@@ -109,7 +112,16 @@ pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
     let outcome = outcome_word(&verdict);
     metrics::counter!("feishu_broadcast_batches_total", "outcome" => outcome).increment(1);
     tracing::info!(broadcast = %broadcast.id, seq = claim.batch.seq, outcome, "a batch was tried");
-    write(app, &claim, claim.batch.clone().settle(verdict, log_id, app.now(), app.jitter())).await?;
+    let receipt = match &verdict {
+        Verdict::Accepted { message_id, .. } => Some(message_id.clone()),
+        _ => None,
+    };
+    let settled = claim.batch.clone().settle(verdict, log_id, app.now(), app.jitter());
+    if let Err(error) = write(app, &claim, settled).await {
+        // The receipt would otherwise be lost: the batch will be found in doubt, and this line decides it.
+        tracing::error!(%error, broadcast = %broadcast.id, seq = claim.batch.seq, ?receipt, "an outcome is not written");
+        return Err(error);
+    }
     app.wake_all();
     Ok(())
 }
@@ -173,9 +185,13 @@ fn verdict_of(error: &SendError, batch: &Batch) -> Verdict {
                 SendError::Answered(refusal) if refusal.class() == Class::Reauthenticate => WaitCause::Credentials,
                 SendError::Answered(_) | SendError::Unanswered(_) | SendError::NoReceipt { .. } => WaitCause::RateLimit,
             };
+            // Credentials that are refused again and again are nothing that waiting mends.
+            if cause == WaitCause::Credentials && batch.attempts >= CREDENTIALS_TRIES_MAX {
+                return refused(error);
+            }
             Verdict::TryAgain { cause, wait }
         }
-        error::Verdict::Refused => Verdict::Refused { code: error.code().unwrap_or_default() },
+        error::Verdict::Refused => refused(error),
         error::Verdict::AskHuman => Verdict::Unknown {
             cause: match error {
                 SendError::Answered(_) | SendError::NoReceipt { .. } => DoubtCause::UnclearAnswer,
@@ -183,6 +199,10 @@ fn verdict_of(error: &SendError, batch: &Batch) -> Verdict {
             },
         },
     }
+}
+
+fn refused(error: &SendError) -> Verdict {
+    Verdict::Refused { code: error.code().unwrap_or_default(), scopes: error.scopes().to_vec() }
 }
 
 fn outcome_word(verdict: &Verdict) -> &'static str {
@@ -214,8 +234,13 @@ async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<()
     let now = app.now();
     let poll_at = (settled.state == BatchState::Accepted).then(|| now.after(FIRST_POLL));
     let mut tx = app.store.begin().await?;
-    tx.broadcast(&settled.broadcast).await?;
-    tx.settle_batch(claim, settled, poll_at).await?;
+    let stopped = tx.broadcast(&settled.broadcast).await?.is_some_and(|broadcast| broadcast.ending.is_some());
+    let mut settled = settled.clone();
+    if stopped && settled.state == BatchState::Planned {
+        // Its author cancelled while it was on its way, and it came back unsent: it stays.
+        settled.state = BatchState::Cancelled;
+    }
+    tx.settle_batch(claim, &settled, poll_at).await?;
     follow(&mut tx, &settled.broadcast, now).await?;
     tx.commit().await
 }

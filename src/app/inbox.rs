@@ -14,9 +14,10 @@ use crate::domain::language::Language;
 use crate::domain::policy::Deed;
 use crate::feishu::error::Class;
 use crate::feishu::event::{ChatKind, Event, EventKind, MessageBody, MessageReceived};
-use crate::store::StoreError;
 use crate::store::inbox::Claim;
-use crate::view::{Text, answers, help, text};
+use crate::store::letters::Receiver;
+use crate::store::{StoreError, Tx};
+use crate::view::{Text, answers, help, result, text};
 
 /// Tries before an event is given up: with the pauses below about an hour.
 const ATTEMPTS_MAX: i64 = 12;
@@ -33,6 +34,29 @@ pub struct Request<'a> {
 impl Request<'_> {
     pub fn person(&self) -> &OpenId {
         &self.message.sender
+    }
+
+    /// Answers what is not for everybody's eyes: in a group the answer goes to the person alone, and the group reads
+    /// that it did.
+    pub async fn finish_privately(&self, text: &Text) -> Result<(), Trouble> {
+        let mut tx = self.app.store.begin().await?;
+        self.post_privately(&mut tx, text).await?;
+        tx.finish_event(self.claim).await?;
+        tx.commit().await?;
+        self.app.wake_all();
+        Ok(())
+    }
+
+    /// As [`Self::finish_privately`], within a transaction of the caller's.
+    pub async fn post_privately(&self, tx: &mut Tx, text: &Text) -> Result<(), StoreError> {
+        let now = self.app.now();
+        let mut letter = answer(self, "answer", text);
+        if self.message.chat == ChatKind::Group {
+            tx.post(&answer(self, "sent-privately", &answers::sent_privately()), now).await?;
+            letter.receiver = Receiver::Person(self.person().clone());
+            letter.reply_to = None;
+        }
+        tx.post(&letter, now).await
     }
 
     /// Answers in the person's language and ends the event.
@@ -52,6 +76,8 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     let Some(claim) = app.store.claim_event(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
     let event = Event::parse(claim.body.as_bytes());
     let worked = match event {
+        // Tried so often without an end: it took longer than its lease, or the step panicked.
+        Ok(_) if claim.attempts > ATTEMPTS_MAX => Err(Trouble::Store(StoreError::Unavailable)),
         Ok(event) => desk(app, &claim, event).await,
         Err(_) => {
             tracing::error!(key = claim.key, "a stored event cannot be read any more");
@@ -89,6 +115,10 @@ async fn end(app: &App, claim: &Claim) -> Result<(), StoreError> {
 }
 
 async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Result<(), Trouble> {
+    // Where nobody is mentioned, the bot is not.
+    if message.chat == ChatKind::Group && message.mentions.is_empty() {
+        return Ok(end(app, claim).await?);
+    }
     let bot = match message.chat {
         ChatKind::Group => Some(app.bot_open_id().await?),
         // In private only a mention of the bot itself makes its open_id matter, and the answer does not hang on it.
@@ -158,14 +188,14 @@ async fn postpone(app: &App, claim: &Claim, trouble: &Trouble) -> Result<(), Sto
     tracing::warn!(key = claim.key, attempts = claim.attempts, may_pass, error = %trouble, "an event could not be worked on");
     let mut tx = app.store.begin().await?;
     if !may_pass || claim.attempts >= ATTEMPTS_MAX {
-        if let Some(letter) = told(claim, &answers::gave_up(&why(trouble)), "gave-up") {
+        if let Some(letter) = told(app, claim, &answers::gave_up(&why(trouble)), "gave-up") {
             tx.post(&letter, now).await?;
         }
         tx.give_up_event(claim).await?;
     } else {
         if claim.attempts == 1
             && let Trouble::Feishu(_) = trouble
-            && let Some(letter) = told(claim, &answers::trying_again(&why(trouble)), "trying-again")
+            && let Some(letter) = told(app, claim, &answers::trying_again(&why(trouble)), "trying-again")
         {
             tx.post(&letter, now).await?;
         }
@@ -191,9 +221,13 @@ fn pause(attempts: i64, asked: Option<Duration>) -> Duration {
     Duration::from_secs(seconds).max(asked.unwrap_or_default())
 }
 
-fn told(claim: &Claim, text: &Text, purpose: &str) -> Option<crate::store::letters::Letter> {
+/// A word to whoever wrote the message; none into a group before the bot knows that it was meant.
+fn told(app: &App, claim: &Claim, text: &Text, purpose: &str) -> Option<crate::store::letters::Letter> {
     let event = Event::parse(claim.body.as_bytes()).ok()?;
     let EventKind::Message(message) = event.kind else { return None };
+    if message.chat == ChatKind::Group && app.bot.get().is_none() {
+        return None;
+    }
     Some(answer_both(&message, purpose, text))
 }
 
@@ -202,7 +236,10 @@ fn why(trouble: &Trouble) -> Text {
     match trouble {
         Trouble::Store(_) => text::store_busy(),
         Trouble::Feishu(error) => match error.code() {
-            Some(code) => crate::view::advice(code),
+            Some(code) => {
+                let scopes = result::scopes(error.scopes().iter().map(String::as_str));
+                Text::lines(&[Some(crate::view::advice(code)), scopes].into_iter().flatten().collect::<Vec<_>>())
+            }
             None => text::feishu_silent(),
         },
     }

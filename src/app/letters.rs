@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::inbox::Request;
 use super::{App, LEASE, Step};
+use crate::domain::content::harmless;
 use crate::domain::language::Language;
 use crate::feishu::error::Class;
 use crate::feishu::event::MessageReceived;
@@ -32,9 +33,9 @@ pub fn uuid(parts: &[&str]) -> String {
     hex::encode(digest.finalize()).chars().take(UUID_LETTERS).collect()
 }
 
-/// The `content` of a text message.
+/// The `content` of a text message. What people wrote may stand in it, so nothing in it becomes a mention.
 pub fn text_content(text: &str) -> String {
-    json!({ "text": text }).to_string()
+    json!({ "text": harmless(text) }).to_string()
 }
 
 /// An answer to a message, in the language it was written in.

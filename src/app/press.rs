@@ -124,7 +124,12 @@ async fn act(
             Some(department) => broadcast.pick(department, press.version, now),
             None => Err(Stale::NoSuchChoice),
         },
-        Action::Approve => broadcast.approve(person, press.version, now),
+        Action::Approve => {
+            // Whoever may no longer approve does not count any more either.
+            let mut broadcast = broadcast;
+            broadcast.approvals.retain(|approval| app.policy.roles(&approval.by).approver);
+            broadcast.approve(person, press.version, now)
+        }
         Action::Reject => broadcast.reject(person, press.reason.clone(), press.version, now),
         Action::Cancel => {
             let report = Report::of(&tx.batches(&broadcast.id).await?);
@@ -177,7 +182,8 @@ pub async fn write_cancelled(
     } else {
         let report = Report::of(&tx.batches(&before.id).await?);
         let after = cancelled.follow(&report);
-        if after.state.is_settled() {
+        // Where nothing has left, the answer to the cancelling says all there is to say.
+        if after.state.is_settled() && after.state != State::Cancelled {
             tell_author(tx, &after, &report, now).await?;
         }
         after
@@ -217,7 +223,10 @@ async fn decide_doubt(
         }
     }
     let report = Report::of(&tx.batches(&before.id).await?);
-    let after = before.clone().follow(&report);
+    let mut after = before.clone();
+    // Whoever sends again takes an earlier cancelling back.
+    after.ending = None;
+    let after = after.follow(&report);
     tx.update_broadcast(&after, before.revision).await?;
     if after.state.is_settled() {
         tell_author(tx, &after, &report, now).await?;
@@ -242,8 +251,11 @@ pub async fn tell_author(
     for (place, words) in said.iter().enumerate() {
         let letter = Letter {
             uuid: uuid(&["news", broadcast.id.as_str(), &broadcast.version.to_string(), &place.to_string()]),
-            receiver: Receiver::Chat(broadcast.origin.chat_id.clone()),
-            reply_to: Some(broadcast.origin.message_id.clone()),
+            receiver: match &broadcast.origin.chat_id {
+                Some(chat) => Receiver::Chat(chat.clone()),
+                None => Receiver::Person(broadcast.author.clone()),
+            },
+            reply_to: broadcast.origin.chat_id.as_ref().map(|_| broadcast.origin.message_id.clone()),
             msg_type: "text",
             content: text_content(words),
         };

@@ -15,7 +15,7 @@ use crate::feishu::event::ChatKind;
 use crate::store::cards::CardRole;
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
-use crate::view::{Text, answers, cards, text};
+use crate::view::{Text, answers, cards, lists, text};
 
 /// Takes a request for a broadcast.
 pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result<(), Trouble> {
@@ -56,7 +56,7 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
         id: draw_id(request.app),
         author: request.person().clone(),
         origin: Origin {
-            chat_id: request.message.chat_id.clone(),
+            chat_id: (request.message.chat == ChatKind::OneToOne).then(|| request.message.chat_id.clone()),
             message_id: request.message.message_id.clone(),
             language: request.language.unwrap_or_default(),
         },
@@ -102,12 +102,22 @@ pub async fn propose(app: &App, tx: &mut Tx, broadcast: &Broadcast, now: Timesta
     for approver in &approvers {
         tx.insert_card(&broadcast.id, approver, CardRole::Approver, broadcast.revision, now).await?;
     }
+    if !cards::lists_every_target(broadcast, &app.zone) {
+        let parts = parts_of(lists::all_targets(&broadcast.audience).in_(broadcast.origin.language));
+        for person in approvers.iter().chain([&broadcast.author]) {
+            for (number, part) in parts.iter().enumerate() {
+                let heading = answers::all_targets(&broadcast.id, number + 1, parts.len());
+                tx.post(&in_full("targets", &heading, broadcast, person, part, number), now).await?;
+            }
+        }
+    }
     let whole = broadcast.content.plain();
     if whole.chars().count() > cards::CONTENT_LETTERS_MAX {
         let parts = parts_of(&whole);
         for person in approvers.iter().chain([&broadcast.author]) {
             for (number, part) in parts.iter().enumerate() {
-                tx.post(&full_text(broadcast, person, part, number + 1, parts.len()), now).await?;
+                let heading = text::full_content(&broadcast.id, number + 1, parts.len());
+                tx.post(&in_full("content", &heading, broadcast, person, part, number), now).await?;
             }
         }
     }
@@ -138,13 +148,12 @@ fn parts_of(whole: &str) -> Vec<String> {
     parts
 }
 
-/// A content that is too long for a card follows as a message, whole.
-fn full_text(broadcast: &Broadcast, person: &OpenId, part: &str, number: usize, of: usize) -> Letter {
-    let heading = text::full_content(&broadcast.id, number, of);
+/// What is too long for a card follows as messages, whole.
+fn in_full(what: &str, heading: &Text, broadcast: &Broadcast, person: &OpenId, part: &str, number: usize) -> Letter {
     let heading = heading.in_(broadcast.origin.language);
     let (version, number) = (broadcast.version.to_string(), number.to_string());
     Letter {
-        uuid: uuid(&["content", broadcast.id.as_str(), person.as_str(), &version, &number]),
+        uuid: uuid(&[what, broadcast.id.as_str(), person.as_str(), &version, &number]),
         receiver: Receiver::Person(person.clone()),
         reply_to: None,
         msg_type: "text",

@@ -103,9 +103,9 @@ impl Audience {
 
     /// How many people this reaches, as far as known.
     pub fn headcount(&self) -> Headcount {
-        let known: u64 = self.departments.iter().filter_map(|department| department.headcount).sum();
+        let known = self.departments.iter().filter_map(|department| department.headcount).fold(0, u64::saturating_add);
         let unknown = self.departments.iter().filter(|department| department.headcount.is_none()).count();
-        Headcount { known: known + self.people(), departments_unknown: unknown as u64 }
+        Headcount { known: known.saturating_add(self.people()), departments_unknown: unknown as u64 }
     }
 
     /// The part of it whose ids are wanted.

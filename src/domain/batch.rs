@@ -112,6 +112,8 @@ pub enum Verdict {
     /// Certainly not sent; a documented error that repeating will not mend.
     Refused {
         code: i64,
+        /// The permissions that Feishu named as missing.
+        scopes: Vec<String>,
     },
     /// Certainly not sent: every id of the call was called invalid.
     NothingValid {
@@ -154,6 +156,9 @@ pub struct Outcome {
     pub invalid: InvalidIds,
     /// Feishu's error code, for a refusal.
     pub code: Option<i64>,
+    /// The permissions that were missing, for a refusal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
     /// Feishu's trace id of the last call, for its support.
     pub log_id: Option<String>,
     pub waiting: Option<WaitCause>,
@@ -188,8 +193,9 @@ impl Batch {
                 self.not_before = now.after(retry_wait(self.attempts, wait, jitter));
                 BatchState::Planned
             }
-            Verdict::Refused { code } => {
+            Verdict::Refused { code, scopes } => {
                 self.outcome.code = Some(code);
+                self.outcome.scopes = scopes;
                 BatchState::Refused
             }
             Verdict::NothingValid { invalid } => {

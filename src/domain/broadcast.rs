@@ -95,7 +95,8 @@ impl State {
 /// Where the request came from, so that answers go back there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    pub chat_id: ChatId,
+    /// The one-to-one chat; none for a group, where news about a broadcast is not for everybody's eyes.
+    pub chat_id: Option<ChatId>,
     pub message_id: MessageId,
     pub language: Language,
 }
@@ -148,6 +149,8 @@ pub enum Stale {
     Decided { state: State },
     /// This approver has approved already.
     Twice,
+    /// Approvals were asked for, and the author's own never counts.
+    OwnBroadcast,
     /// The deadline has passed.
     Expired,
     /// The choice offered is not one of the candidates.
@@ -214,6 +217,10 @@ impl Broadcast {
     /// for an older card.
     pub fn approve(mut self, by: &OpenId, version: i64, now: Timestamp) -> Result<Self, Stale> {
         self.undecided(State::Pending, version, now)?;
+        // The rules may have changed since it was proposed; what was asked for then still is.
+        if self.required > 0 && *by == self.author {
+            return Err(Stale::OwnBroadcast);
+        }
         if self.approvals.iter().any(|approval| approval.by == *by) {
             return Err(Stale::Twice);
         }
@@ -331,7 +338,7 @@ mod tests {
             id: BroadcastId::parse("K7M2QX").expect("a test id"),
             author: open_id("ou_author"),
             origin: Origin {
-                chat_id: ChatId::new("oc_1").expect("a test id"),
+                chat_id: ChatId::new("oc_1"),
                 message_id: MessageId::new("om_1").expect("a test id"),
                 language: Language::Zh,
             },

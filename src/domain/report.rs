@@ -30,6 +30,8 @@ pub struct Report {
     pub invalid: InvalidIds,
     /// Distinct error codes of refused batches, in the order of the batches.
     pub codes: Vec<i64>,
+    /// Permissions that Feishu named as missing.
+    pub scopes: BTreeSet<String>,
     /// Feishu's trace ids of refused or doubtful calls.
     pub log_ids: Vec<String>,
     /// People delivered to and people who read, once Feishu has reported anything.
@@ -50,9 +52,9 @@ impl Report {
         report
     }
 
-    /// Whether anything can still be stopped.
+    /// Whether anything can still be stopped: what waits, and what is on its way but may come back unsent.
     pub fn can_be_stopped(&self) -> bool {
-        self.open > self.sending
+        self.open > 0
     }
 
     /// Whether any batch has left, or may have.
@@ -75,6 +77,7 @@ impl Report {
             }
             BatchState::Refused => {
                 self.refused += 1;
+                self.scopes.extend(batch.outcome.scopes.iter().cloned());
                 self.codes.extend(batch.outcome.code.filter(|code| !self.codes.contains(code)));
                 self.log_ids.extend(batch.outcome.log_id.clone());
             }
@@ -93,9 +96,9 @@ impl Report {
             }
         }
         if let Some(progress) = batch.progress {
-            self.reached = Some(self.reached.unwrap_or(0) + progress.reached);
-            self.read = Some(self.read.unwrap_or(0) + progress.read);
-            self.counted += progress.valid;
+            self.reached = Some(self.reached.unwrap_or(0).saturating_add(progress.reached));
+            self.read = Some(self.read.unwrap_or(0).saturating_add(progress.read));
+            self.counted = self.counted.saturating_add(progress.valid);
         }
     }
 }

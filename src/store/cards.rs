@@ -40,6 +40,8 @@ pub struct CardClaim {
     pub generation: i64,
     /// What was sent before, where nobody knows whether it arrived.
     pub draft: Option<Draft>,
+    /// Feishu's code for refusing this card as it was.
+    pub refused: Option<i64>,
     /// Tries including this one since the last success.
     pub attempts: i64,
     fence: i64,
@@ -54,7 +56,9 @@ pub enum CardOutcome {
     Later,
     /// The card in the chat can no longer be changed: send a fresh one.
     Afresh,
-    /// Nothing will mend it.
+    /// Feishu refuses it as it is: without mentions and content it may pass.
+    Plainly { code: i64 },
+    /// Nothing will mend it, until something changes.
     GivenUp,
 }
 
@@ -68,7 +72,7 @@ impl Store {
                 select broadcast, person from cards where shown < wanted and state = 'live' and not_before <= $1
                 order by not_before limit 1)
                and not_before <= $1
-             returning broadcast, person, role, message_id, generation, draft, attempts, fence",
+             returning broadcast, person, role, message_id, generation, draft, refused, attempts, fence",
         )
         .bind(now.0)
         .bind(lease_until.0)
@@ -87,6 +91,7 @@ impl Store {
                 .transpose()?,
             generation: row.try_get("generation")?,
             draft: row.try_get::<Option<String>, _>("draft")?.map(|text| document(&text)).transpose()?,
+            refused: row.try_get("refused")?,
             attempts: row.try_get("attempts")?,
             fence: row.try_get("fence")?,
         };
@@ -119,37 +124,39 @@ impl Store {
         next: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let statement = match outcome {
-            CardOutcome::Shown { .. } => {
-                "update cards set shown = $4, message_id = $5, draft = null, not_before = $6, attempts = 0
-                 where broadcast = $1 and person = $2 and fence = $3"
+        let same = claim.message_id.as_ref().map(MessageId::as_str);
+        let (shown, message_id, generation) = match outcome {
+            CardOutcome::Shown { revision, message_id } => {
+                (Some(*revision), Some(message_id.as_str()), claim.generation)
             }
-            CardOutcome::Later => {
-                "update cards set not_before = $6 where broadcast = $1 and person = $2 and fence = $3
-                 and $4 = 0 and $5 = ''"
-            }
-            CardOutcome::Afresh => {
-                "update cards set message_id = null, draft = null, generation = generation + 1, not_before = $6
-                 where broadcast = $1 and person = $2 and fence = $3 and $4 = 0 and $5 = ''"
-            }
-            CardOutcome::GivenUp => {
-                "update cards set state = 'given-up', not_before = $6
-                 where broadcast = $1 and person = $2 and fence = $3 and $4 = 0 and $5 = ''"
-            }
+            CardOutcome::Afresh => (None, None, claim.generation + 1),
+            // What was refused and never shown is another card now, under another uuid.
+            CardOutcome::Plainly { .. } if same.is_none() => (None, None, claim.generation + 1),
+            CardOutcome::Plainly { .. } | CardOutcome::Later | CardOutcome::GivenUp => (None, same, claim.generation),
         };
-        let (revision, message_id) = match outcome {
-            CardOutcome::Shown { revision, message_id } => (*revision, message_id.as_str()),
-            CardOutcome::Later | CardOutcome::Afresh | CardOutcome::GivenUp => (0, ""),
+        let keeps_draft = matches!(outcome, CardOutcome::Later | CardOutcome::GivenUp);
+        let refused = match outcome {
+            CardOutcome::Plainly { code } => Some(*code),
+            _ => claim.refused,
         };
-        sqlx::query(statement)
-            .bind(claim.broadcast.as_str())
-            .bind(claim.person.as_str())
-            .bind(claim.fence)
-            .bind(revision)
-            .bind(message_id)
-            .bind(next.0)
-            .execute(tx.connection())
-            .await?;
+        sqlx::query(
+            "update cards set shown = coalesce($4, shown), message_id = $5, generation = $6, refused = $7, state = $8,
+                              attempts = $9, not_before = $10, draft = case when $11 = 1 then draft else null end
+             where broadcast = $1 and person = $2 and fence = $3",
+        )
+        .bind(claim.broadcast.as_str())
+        .bind(claim.person.as_str())
+        .bind(claim.fence)
+        .bind(shown)
+        .bind(message_id)
+        .bind(generation)
+        .bind(refused)
+        .bind(if matches!(outcome, CardOutcome::GivenUp) { "given-up" } else { "live" })
+        .bind(if shown.is_some() { 0 } else { claim.attempts })
+        .bind(next.0)
+        .bind(i64::from(keeps_draft))
+        .execute(tx.connection())
+        .await?;
         tx.commit().await
     }
 }
@@ -178,7 +185,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Wants every copy to show `revision`, not before `from`.
+    /// Wants every copy to show `revision`, not before `from`. A copy that was given up gets another chance.
     pub async fn want_cards(
         &mut self,
         broadcast: &BroadcastId,
@@ -187,6 +194,7 @@ impl Tx {
     ) -> Result<(), StoreError> {
         sqlx::query(
             "update cards set wanted = case when wanted < $2 then $2 else wanted end,
+                              attempts = case when state = 'live' then attempts else 0 end, state = 'live',
                               not_before = case when not_before < $3 then $3 else not_before end
              where broadcast = $1",
         )

@@ -214,6 +214,35 @@ pub fn see_private_chat(id: &BroadcastId) -> Text {
     )
 }
 
+pub fn sent_privately() -> Text {
+    Text::new("已私信给你。", "Sent to you privately.")
+}
+
+/// A card that could not be shown to somebody who has a say.
+pub fn card_given_up(id: &BroadcastId, person: &OpenId, is_author: bool, why: &Text) -> Text {
+    if is_author {
+        return Text::new(
+            format!("群发 {id} 的卡片无法显示给你：{}\n用 /status {id} 查看进度，/cancel {id} 取消。", why.zh),
+            format!(
+                "The card of broadcast {id} cannot be shown to you: {}\nUse /status {id} and /cancel {id}.",
+                why.en
+            ),
+        );
+    }
+    Text::new(
+        format!("群发 {id}：审批卡片送不到 {person}：{}\n请找其他审批人，或请运维人员处理。", why.zh),
+        format!(
+            "Broadcast {id}: the approval card cannot reach {person}: {}\nAsk another approver, or the operator.",
+            why.en
+        ),
+    )
+}
+
+/// The list of all targets, where a card shows only the first ones.
+pub fn all_targets(id: &BroadcastId, part: usize, of: usize) -> Text {
+    Text::new(format!("群发 {id} 的全部目标（{part}/{of}）："), format!("All targets of broadcast {id} ({part}/{of}):"))
+}
+
 pub fn ambiguous(typed: &str, candidates: &[DepartmentTarget]) -> Text {
     let mut lines = vec![Text::new(
         format!("有 {} 个部门叫「{typed}」，请写出路径：", candidates.len()),

@@ -8,6 +8,7 @@
 mod elements;
 mod login;
 
+pub use elements::without_marks;
 pub use login::login;
 
 use elements::{div, markdown, note, plain};
@@ -70,6 +71,13 @@ pub struct Facts<'a> {
 /// The card as this reader sees it now.
 pub fn card(facts: &Facts<'_>, reader: Reader) -> Value {
     fitting(|room| card_in(room, facts, reader))
+}
+
+/// Whether an approver's card has room for every target; if not, the whole list follows as messages.
+pub fn lists_every_target(broadcast: &Broadcast, zone: &TimeZone) -> bool {
+    let facts = Facts { broadcast, report: &Report::default(), zone };
+    let fits = |room: &Room| wire_bytes(&card_in(*room, &facts, Reader::Approver)) <= BYTES_MAX;
+    ROOMS.iter().find(|room| fits(room)).is_some_and(|room| broadcast.audience.ids() <= room.entries)
 }
 
 /// The roomiest of the cards that is small enough to be sent.
@@ -294,10 +302,13 @@ fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Val
     if author && stoppable {
         row.push(button(broadcast, "cancel", &text::cancel_button(), "default", None));
     }
+    if author && broadcast.state == State::Pending && decides {
+        row.push(button(broadcast, "reject", &text::reject_button(), "default", None));
+    }
     if author && broadcast.state == State::InDoubt {
         let confirm = twice(room, facts);
         row.push(button(broadcast, "resend", &text::resend_button(), "danger", Some(&confirm)));
-        row.push(button(broadcast, "settle", &text::settle_button(), "default", None));
+        row.push(button(broadcast, "settle", &text::settle_button(), "default", Some(&text::settle_confirm())));
     }
     // Admins bring the numbers up to date; an approver need not be one.
     if author && !facts.report.message_ids.is_empty() {

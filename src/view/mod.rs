@@ -7,6 +7,7 @@ pub mod advice;
 pub mod answers;
 pub mod cards;
 pub mod help;
+pub mod lists;
 pub mod page;
 pub mod result;
 pub mod text;

@@ -25,6 +25,7 @@ pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usi
         lines.push(delivery(report));
     }
     lines.extend(report.codes.iter().map(|code| refused(*code)));
+    lines.extend(scopes(report.scopes.iter().map(String::as_str)));
     lines.extend(tampered(broadcast, report));
     if !report.log_ids.is_empty() {
         let ids = report.log_ids.iter().map(String::as_str).take(shown).collect::<Vec<_>>().join("、");
@@ -101,6 +102,12 @@ fn tampered(broadcast: &Broadcast, report: &Report) -> Option<Text> {
             "Content or targets in the database are not what was approved, so nothing was sent. Ask the operator to look into the database, then propose it again.",
         )
     })
+}
+
+/// The permissions that Feishu named as missing, if any.
+pub fn scopes<'a>(scopes: impl Iterator<Item = &'a str>) -> Option<Text> {
+    let named = scopes.collect::<Vec<_>>().join("、");
+    (!named.is_empty()).then(|| Text::new(format!("缺少的权限：{named}"), format!("Missing permissions: {named}")))
 }
 
 fn refused(code: i64) -> Text {
@@ -224,7 +231,14 @@ pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
             let advice = report
                 .codes
                 .first()
-                .map(|code| refused(*code))
+                .map(|code| {
+                    Text::lines(
+                        &[Some(refused(*code)), scopes(report.scopes.iter().map(String::as_str))]
+                            .into_iter()
+                            .flatten()
+                            .collect::<Vec<_>>(),
+                    )
+                })
                 .or_else(|| tampered(broadcast, report))
                 .unwrap_or_else(|| Text::new("所有目标都无效。", "Every target was invalid."));
             Text::new(

@@ -226,6 +226,22 @@ pub fn resend_button() -> Text {
     Text::new("重新发送", "Send again")
 }
 
+pub fn settle_confirm() -> Text {
+    Text::new(
+        "视为已发送之后，这一批不会再发。如果其实没有送达，这些人就收不到了。确定吗？",
+        "Taken as sent, this batch is never sent again. If it did not arrive, these people will not get it. Sure?",
+    )
+}
+
+/// Stands for a content that Feishu does not let a card show.
+pub fn content_hidden(code: i64) -> Text {
+    let why = super::advice(code);
+    Text::new(
+        format!("（内容没能显示在卡片里，飞书返回 {code}：{}）", why.zh),
+        format!("(The content could not be shown on the card; Feishu answered {code}: {})", why.en),
+    )
+}
+
 pub fn settle_button() -> Text {
     Text::new("视为已发送", "Take as sent")
 }
@@ -292,6 +308,10 @@ pub fn stale(stale: &Stale) -> Text {
         Stale::Outdated => (
             "这张卡片已不是最新，正在更新，请看新卡片再决定",
             "This card was outdated; it is being updated, please look again",
+        ),
+        Stale::OwnBroadcast => (
+            "这条群发要由别人审批，不能自己通过",
+            "This broadcast needs somebody else's approval; your own does not count",
         ),
         Stale::Twice => ("你已经通过了，还需要其他审批人", "You have approved already; another approver is needed"),
         Stale::Expired => {

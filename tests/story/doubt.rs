@@ -262,26 +262,59 @@ async fn a_cancel_stops_the_batches_that_have_not_left() {
     .await;
 }
 
+/// Cancels while a batch is on its way, which then meets this fault.
+async fn cancelled_under_way(stage: &mut Stage, fault: Fault) -> anyhow::Result<()> {
+    proposal(stage, "王芳", "在路上").await?;
+    let id = Stage::id_on(&stage.card_of("王芳")?);
+    press(stage, "赵磊", "approve").await?;
+    stage.tenant.fault(fault);
+    let sending = dispatch::step(&stage.bot.app);
+    let cancelling = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stage.person("王芳").says(&format!("/cancel {id}")).await;
+        feishu_broadcast::app::inbox::step(&stage.bot.app).await
+    };
+    let (sent, cancelled) = tokio::join!(sending, cancelling);
+    sent?;
+    cancelled?;
+    stage.settle().await
+}
+
 #[tokio::test]
-async fn what_is_under_way_cannot_be_cancelled_and_nobody_says_so() {
+async fn what_is_under_way_when_it_is_cancelled_may_arrive_and_nobody_says_otherwise() {
+    story(async |stage| {
+        let slow = Wire::SlowBody(Duration::from_secs(2));
+        cancelled_under_way(stage, Fault::wire("batch_send", When::AfterAccept, slow)).await?;
+        assert_eq!(told(stage, "已经发出的不受影响"), 1);
+        assert_eq!(told(stage, "没有发送"), 0);
+        assert_eq!(copies(stage, "陈晨"), 1);
+        assert!(stage.card_of("王芳")?.text.contains("已发送"));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_comes_back_unsent_after_it_was_cancelled_stays_unsent() {
     story(async |stage| {
         proposal(stage, "王芳", "在路上").await?;
         let id = Stage::id_on(&stage.card_of("王芳")?);
         press(stage, "赵磊", "approve").await?;
-        stage.tenant.fault(Fault::wire("batch_send", When::AfterAccept, Wire::SlowBody(Duration::from_secs(2))));
-        let sending = dispatch::step(&stage.bot.app);
-        let cancelling = async {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            stage.person("王芳").says(&format!("/cancel {id}")).await;
-            feishu_broadcast::app::inbox::step(&stage.bot.app).await
+        stage.tenant.fault(Fault::rate("batch_send", 1));
+        let taken = loop {
+            if let Some(taken) = dispatch::take(&stage.bot.app).await? {
+                break taken;
+            }
+            stage.tenant.later(Duration::from_secs(1)).await;
         };
-        let (sent, cancelled) = tokio::join!(sending, cancelling);
-        sent?;
-        cancelled?;
-        stage.settle().await?;
-        assert_eq!(told(stage, "已经全部发出，没有可取消的了"), 1);
-        assert_eq!(copies(stage, "陈晨"), 1);
-        assert!(stage.card_of("王芳")?.text.contains("已发送"));
+        stage.person("王芳").says(&format!("/cancel {id}")).await;
+        feishu_broadcast::app::inbox::step(&stage.bot.app).await?;
+        dispatch::send(&stage.bot.app, taken).await?;
+        stage.later(24 * HOUR).await?;
+        assert_eq!(copies(stage, "陈晨"), 0);
+        assert!(stage.tenant.tasks().is_empty());
+        let card = stage.card_of("王芳")?;
+        assert!(card.text.contains("已取消"), "{}", card.text);
         Ok(())
     })
     .await;

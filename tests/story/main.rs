@@ -13,5 +13,6 @@ mod doubt;
 mod house;
 mod login;
 mod program;
+mod reach;
 mod receive;
 mod send;

@@ -89,6 +89,8 @@ create table cards (
     not_before bigint not null,
     attempts   bigint not null default 0,
     fence      bigint not null default 0,
+    -- Feishu's code for refusing the card as it was: since then it carries neither mentions nor the content.
+    refused    bigint,
     state      text   not null check (state in ('live', 'given-up')),
     primary key (broadcast, person)
 );

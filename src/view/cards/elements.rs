@@ -31,3 +31,8 @@ fn localized(tag: &str, text: &Text) -> Value {
         json!({ "tag": tag, "content": text.zh, "i18n_content": { "zh_cn": text.zh, "en_us": text.en } })
     }
 }
+
+/// The same card with ids in place of mentions: a mention of somebody who has left refuses the whole card.
+pub fn without_marks(card: &str) -> String {
+    card.replace("<at id=", "").replace("></at>", "")
+}

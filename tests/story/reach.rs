@@ -1,0 +1,128 @@
+//! What people get to see when Feishu does not let them, and what is not for everybody's eyes.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::sandbox::{Company, Fault};
+use crate::stage::{story, story_with};
+
+#[tokio::test]
+async fn the_author_hears_of_an_approver_whom_no_card_reaches() {
+    let company = Company::small().unavailable("周明").unavailable("赵磊");
+    story_with(&[], company, async |stage| {
+        stage.authorize("王芳").await?;
+        stage.propose("王芳", "/broadcast 销售部 没人批").await?;
+        // Somebody may be mending it, so it is tried for a few minutes.
+        for _ in 0..8 {
+            stage.later(Duration::from_secs(61)).await?;
+        }
+        let told: Vec<_> =
+            stage.person("王芳").chat().into_iter().filter(|message| message.text.contains("审批卡片送不到")).collect();
+        assert_eq!(told.len(), 2);
+        for name in ["周明", "赵磊"] {
+            assert!(told.iter().any(|message| message.text.contains(&stage.person(name).open_id)), "{name}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_content_that_feishu_lets_no_card_show_leaves_a_card_that_can_be_decided() {
+    story(async |stage| {
+        stage.authorize("王芳").await?;
+        stage.tenant.fault(Fault::code("messages.create", 400, 230_028).times(3));
+        stage.propose("王芳", "/broadcast 销售部 请打 13800000000").await?;
+        let card = stage.card_of("赵磊")?;
+        assert!(card.text.contains("没能显示") && card.text.contains("230028"), "{}", card.text);
+        assert!(!card.content.to_string().contains("<at id="), "no mention that could refuse it again");
+        stage.person("赵磊").presses(&card, "approve").await.map_err(anyhow::Error::msg)?;
+        stage.settle().await?;
+        assert_eq!(stage.person("陈晨").inbox()[0].text, "请打 13800000000");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cards_come_back_after_an_outage_of_hours() {
+    story(async |stage| {
+        stage.authorize("王芳").await?;
+        stage.tenant.fault(Fault::code("messages.create", 500, 2200).times(150));
+        stage.person("王芳").says("/broadcast 销售部 停电之后").await;
+        for _ in 0..90 {
+            stage.later(Duration::from_secs(62)).await?;
+        }
+        stage.tenant.clear_faults();
+        stage.later(Duration::from_secs(120)).await?;
+        assert!(stage.card_of("赵磊")?.text.contains("停电之后"));
+        assert!(stage.card_of("王芳")?.text.contains("停电之后"));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn approvers_read_every_target_also_when_there_are_many() {
+    let mut company = Company::small();
+    for number in 0..60 {
+        company = company.person(&format!("员工{number:02}"), &["工厂"]);
+    }
+    story_with(&[], company, async |stage| {
+        let ids: Vec<String> = (0..60).map(|n| stage.person(&format!("员工{n:02}")).open_id).collect();
+        stage.propose("王芳", &format!("/broadcast {} 停电通知", ids.join(","))).await?;
+        let list = stage.person("赵磊").chat().into_iter().find(|message| message.text.contains("全部目标"));
+        let list = list.expect("the whole list");
+        assert!(ids.iter().all(|id| list.text.contains(id)), "{}", list.text);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn in_a_group_nobody_reads_what_others_are_about_to_send() {
+    story(async |stage| {
+        stage.authorize("王芳").await?;
+        let group = stage.tenant.group("项目群").chat_id;
+        stage.person("王芳").says_in_group(&group, "@群发助手 /broadcast 销售部 保密的事", &[]).await;
+        stage.settle().await?;
+        for command in ["/list", "/status"] {
+            stage.person("周明").says_in_group(&group, &format!("@群发助手 {command}"), &[]).await;
+            stage.settle().await?;
+        }
+        let card = stage.card_of("赵磊")?;
+        let reject = crate::sandbox::Press::action("reject").field("reason", "换个说法");
+        stage.person("赵磊").presses(&card, reject).await.map_err(anyhow::Error::msg)?;
+        stage.settle().await?;
+        let in_group: Vec<_> = stage.tenant.chat_messages(&group).into_iter().filter(|m| m.from_bot).collect();
+        assert!(!in_group.is_empty());
+        for words in ["保密的事", "换个说法", "待审批"] {
+            assert!(in_group.iter().all(|message| !message.text.contains(words)), "the group read `{words}`");
+        }
+        let privately = stage.person("周明").chat();
+        assert!(privately.iter().any(|message| message.text.contains("保密的事")), "/list was answered in private");
+        assert!(stage.person("王芳").chat().iter().any(|message| message.text.contains("换个说法")));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_people_write_never_becomes_a_mention_of_the_bots() {
+    story(async |stage| {
+        stage.authorize("王芳").await?;
+        let everyone = "<at user_id=\"all\"></at>";
+        let answer = stage.ask("王芳", &format!("/departments {everyone}")).await?;
+        assert!(!answer.content.to_string().contains("<at "), "{}", answer.content);
+        stage.propose("王芳", "/broadcast 销售部 开会").await?;
+        let reject = crate::sandbox::Press::action("reject").field("reason", json!(everyone));
+        stage.person("赵磊").presses(&stage.card_of("赵磊")?, reject).await.map_err(anyhow::Error::msg)?;
+        stage.settle().await?;
+        for message in stage.person("王芳").chat().iter().filter(|m| m.from_bot && m.msg_type == "text") {
+            assert!(!message.content.to_string().contains("<at "), "{}", message.content);
+        }
+        Ok(())
+    })
+    .await;
+}
