@@ -285,8 +285,15 @@ impl Settings {
             PolicyError::NoAdmins => wrong("BROADCAST_ADMINS", "is missing", EXAMPLE),
             PolicyError::TooManyApprovals { required, possible } => wrong(
                 "APPROVALS_REQUIRED",
-                format!("{required} approvals are asked for, but BROADCAST_APPROVERS names only {possible}"),
+                format!(
+                    "{required} approvals are asked for, but of BROADCAST_APPROVERS only {possible} could approve: nobody approves their own broadcast"
+                ),
                 if possible == 0 { "0" } else { "1" },
+            ),
+            PolicyError::NobodyElseApproves => wrong(
+                "BROADCAST_APPROVERS",
+                "names only the one admin, so 0 people could approve: nobody approves their own broadcast (or set APPROVALS_REQUIRED=0)",
+                EXAMPLE,
             ),
         })
     }
@@ -439,6 +446,7 @@ mod tests {
             ("--broadcast-admins=", "BROADCAST_ADMINS"),
             ("--broadcast-admins=ou_1,王芳", "BROADCAST_ADMINS"),
             ("--broadcast-approvers=on_1", "BROADCAST_APPROVERS"),
+            ("--broadcast-approvers=ou_1", "BROADCAST_APPROVERS"),
             ("--approvals-required=2", "APPROVALS_REQUIRED"),
             ("--approvals-required=-1", "APPROVALS_REQUIRED"),
             ("--approval-ttl=24", "APPROVAL_TTL"),

@@ -121,8 +121,10 @@ pub enum Denied {
 pub enum PolicyError {
     #[error("there are no admins, so nobody could use the bot")]
     NoAdmins,
-    #[error("{required} approvals are required, but there are only {possible} possible approvers")]
+    #[error("{required} approvals are required, but at most {possible} people could give them")]
     TooManyApprovals { required: u32, possible: usize },
+    #[error("the only approver is the only admin, and nobody approves their own broadcast")]
+    NobodyElseApproves,
 }
 
 /// The rules of this deployment.
@@ -138,7 +140,7 @@ impl Policy {
     /// Puts the rules together. Without `approvals_required` it is 1 if there are approvers, else 0.
     ///
     /// # Errors
-    /// If there is no admin, or more approvals are required than there are approvers.
+    /// If there is no admin, or no admin at all could ever get the approvals that are required.
     pub fn new(
         admins: BTreeSet<OpenId>,
         approvers: BTreeSet<OpenId>,
@@ -149,9 +151,13 @@ impl Policy {
             return Err(PolicyError::NoAdmins);
         }
         let required = approvals_required.unwrap_or(u32::from(!approvers.is_empty()));
-        let possible = approvers.len();
+        // Nobody approves their own: what counts is the admin for whom most others are left.
+        let others = |admin: &OpenId| approvers.len() - usize::from(approvers.contains(admin));
+        let possible = admins.iter().map(others).max().unwrap_or(0);
         if usize::try_from(required).is_ok_and(|required| required <= possible) {
             Ok(Self { admins, approvers, approvals_required: required, approval_ttl })
+        } else if possible == 0 && !approvers.is_empty() {
+            Err(PolicyError::NobodyElseApproves)
         } else {
             Err(PolicyError::TooManyApprovals { required, possible })
         }
@@ -353,6 +359,23 @@ mod tests {
         assert_eq!(made(&["a"], 2), None);
         assert_eq!(made(&["a"], 3), Some(PolicyError::TooManyApprovals { required: 3, possible: 2 }));
         assert_eq!(made(&[], 1), Some(PolicyError::NoAdmins));
+    }
+
+    #[test]
+    fn an_approver_who_is_the_author_does_not_count() {
+        let made = |admins: &[&str], approvers: &[&str], n| Policy::new(ids(admins), ids(approvers), n, Duration::ZERO);
+        let too_many = |required, possible| Some(PolicyError::TooManyApprovals { required, possible });
+        assert_eq!(made(&["a"], &["a", "b"], Some(1)).err(), None);
+        assert_eq!(made(&["a"], &["a", "b"], Some(2)).err(), too_many(2, 1));
+        // One admin for whom it can work is enough.
+        assert_eq!(made(&["a", "c"], &["a", "b"], Some(2)).err(), None);
+        assert_eq!(made(&["a", "b"], &["a", "b"], Some(1)).err(), None);
+        assert_eq!(made(&["a", "b"], &["a", "b"], Some(2)).err(), too_many(2, 1));
+        assert_eq!(made(&["a"], &[], Some(1)).err(), too_many(1, 0));
+        for n in [None, Some(1), Some(2)] {
+            assert_eq!(made(&["a"], &["a"], n).err(), Some(PolicyError::NobodyElseApproves));
+        }
+        assert_eq!(made(&["a"], &["a"], Some(0)).expect("nobody is asked").approvals_required(), 0);
     }
 
     #[test]

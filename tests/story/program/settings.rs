@@ -120,6 +120,22 @@ fn approvals_without_approvers_are_refused_and_the_example_is_none() {
 }
 
 #[test]
+fn an_admin_alone_cannot_be_the_only_approver() {
+    let here = directory();
+    let alone = with(&enough(), "BROADCAST_APPROVERS", Some("ou_1"));
+    for required in [None, Some("1"), Some("2")] {
+        let settings = with(&alone, "APPROVALS_REQUIRED", required);
+        let line = assert_refused(&run(here.path(), &settings, &[]), "BROADCAST_APPROVERS");
+        assert!(line.starts_with("BROADCAST_APPROVERS: ") && line.contains("0 people"), "{line}");
+    }
+    // Two approvers, but one of them is always the author.
+    let both = with(&enough(), "BROADCAST_APPROVERS", Some("ou_1,ou_2"));
+    let settings = with(&both, "APPROVALS_REQUIRED", Some("2"));
+    let line = assert_refused(&run(here.path(), &settings, &[]), "APPROVALS_REQUIRED");
+    assert!(line.contains("only 1 could approve") && line.ends_with("APPROVALS_REQUIRED=1"), "{line}");
+}
+
+#[test]
 fn credentials_inside_an_address_are_not_repeated() {
     let here = directory();
     for (name, wrong) in [
