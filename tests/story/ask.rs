@@ -135,8 +135,8 @@ async fn what_cannot_be_understood_is_explained_with_an_example() {
     story(async |stage| {
         let mistakes = [
             ("你好", "/群发"),
-            ("/brodcast 销售部 开会", "是不是想写「/群发 /broadcast」"),
-            ("/stauts", "是不是想写「/进度 /status」|Did you mean 「/进度 /status」"),
+            ("/brodcast 销售部 开会", "是不是想写「/broadcast」"),
+            ("/stauts", "是不是想写「/status」|Did you mean 「/status」"),
             ("/完全不懂", "没有「完全不懂」这个命令"),
             ("/broadcast", "还没写发给谁"),
             ("/broadcast 销售部", "没有内容"),
@@ -160,7 +160,7 @@ async fn what_cannot_be_understood_is_explained_with_an_example() {
             ("/recall", "还没写群发编号"),
             ("/departments", "还没写要找的部门"),
             ("/login 现在", "多出了「现在」"),
-            ("/help 群法", "是不是想写「/群发 /broadcast」"),
+            ("/help 群法", "是不是想写「/群发」"),
         ];
         for (said, wanted) in mistakes {
             answers(stage, "王芳", said, wanted).await?;
