@@ -11,6 +11,7 @@ mod ask;
 mod crash;
 mod doubt;
 mod house;
+mod kill;
 mod login;
 mod program;
 mod reach;

@@ -108,9 +108,9 @@ fn free_address() -> SocketAddr {
 }
 
 /// A running bot of flesh and blood: the binary, a database, a tenant and two ports.
-struct Running {
+pub(crate) struct Running {
     child: Child,
-    tenant: Tenant,
+    pub(crate) tenant: Tenant,
     directory: tempfile::TempDir,
     settings: Vec<(String, String)>,
     address: SocketAddr,
@@ -129,7 +129,12 @@ impl Drop for Running {
 impl Running {
     /// Starts the bot for the small company and waits until it is ready.
     async fn start(more: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let tenant = Tenant::open(Company::small());
+        Self::start_in(Company::small(), more).await
+    }
+
+    /// Starts the bot for a company of its own.
+    pub(crate) async fn start_in(company: Company, more: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let tenant = Tenant::open(company);
         tenant.allow_redirect(&format!("{PUBLIC_URL}/oauth/callback"));
         let (address, metrics) = (free_address(), free_address());
         let directory = tempfile::tempdir()?;
@@ -174,20 +179,20 @@ impl Running {
     }
 
     /// Everything it has written so far, to either stream, by any of its lives.
-    fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         let read = |name| std::fs::read(self.directory.path().join(name)).unwrap_or_default();
         String::from_utf8_lossy(&[read("stdout"), read("stderr")].concat()).into_owned()
     }
 
     /// The machine dies: no warning, no last words.
-    fn kill_9(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn kill_9(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
     /// The same bot on the same database and port again.
-    async fn start_again(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
         self.child = spawn(self.directory.path(), &self.settings)?;
         self.until_ready().await
     }
