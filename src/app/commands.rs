@@ -14,6 +14,7 @@ use crate::domain::report::Report;
 use crate::feishu::contacts::Department;
 use crate::feishu::oauth::OauthError;
 use crate::store::letters::{Letter, Receiver};
+use crate::view::answers::Granted;
 use crate::view::{Text, answers, cards, help, result, text};
 
 /// Departments that `/departments` lists.
@@ -140,8 +141,11 @@ pub async fn whoami(request: &Request<'_>, roles: Roles) -> Result<(), Trouble> 
     let app = request.app;
     let kept = app.store.authorization(request.person()).await?;
     // What lapses is the refresh token: until then the bot renews the access token by itself.
-    let until = kept.map(|kept| kept.refresh_until.unwrap_or(kept.access_until)).filter(|until| app.now() < *until);
-    request.finish_with(&answers::whoami(request.person(), roles, until, &app.zone)).await
+    let granted = kept.and_then(|kept| match kept.refresh_until {
+        Some(until) => (app.now() < until).then_some(Granted::Renewed { until }),
+        None => (app.now() < kept.access_until).then_some(Granted::Once { until: kept.access_until }),
+    });
+    request.finish_with(&answers::whoami(request.person(), roles, granted, &app.zone)).await
 }
 
 /// Lets a command wait for its author's authorization, or says why it cannot go on.

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, moment, text};
+use super::{Text, count, moment, text};
 use crate::domain::audience::DepartmentTarget;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::command::CommandName;
@@ -116,13 +116,19 @@ pub fn cancelled(id: &BroadcastId, some_sent: bool) -> Text {
 /// The answer to `/departments`.
 pub fn departments(keyword: &str, found: &[DepartmentTarget], total: usize, more: bool) -> Text {
     if found.is_empty() {
-        return not_found(keyword, &[]);
+        return Text::new(
+            format!(
+                "没有找到名称里有「{keyword}」的部门，或你在通讯录里看不到它。换一个更短的词试试，例如：/部门 销售"
+            ),
+            format!(
+                "No department with “{keyword}” in its name, or you cannot see it in the directory. Try a shorter word, for example: /departments Sales"
+            ),
+        );
     }
-    let total_words = if more { format!("{total}+") } else { total.to_string() };
-    let mut lines = vec![Text::new(
-        format!("「{keyword}」找到 {total_words} 个部门："),
-        format!("{total_words} departments for “{keyword}”:"),
-    )];
+    let total_zh = if more { format!("{total}+") } else { total.to_string() };
+    let total_en = if more { format!("{total}+ departments") } else { count(total, "department") };
+    let mut lines =
+        vec![Text::new(format!("「{keyword}」找到 {total_zh} 个部门："), format!("{total_en} for “{keyword}”:"))];
     for department in found {
         let line = text::department(&department.full_path(), department.headcount);
         lines.push(Text::new(format!("{} {}", line.zh, department.id), format!("{} {}", line.en, department.id)));
@@ -144,15 +150,31 @@ pub fn logged_out(had: bool) -> Text {
     }
 }
 
-pub fn whoami(person: &OpenId, roles: Roles, until: Option<Timestamp>, zone: &TimeZone) -> Text {
+/// How long an authorization lasts, and what comes then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Granted {
+    /// The bot renews it by itself as long as it is used before this.
+    Renewed { until: Timestamp },
+    /// No refresh token was granted: it ends, and only its owner can give it anew.
+    Once { until: Timestamp },
+}
+
+pub fn whoami(person: &OpenId, roles: Roles, granted: Option<Granted>, zone: &TimeZone) -> Text {
     let (zh, en) = match (roles.admin, roles.approver) {
         (true, true) => ("管理员、审批人", "admin, approver"),
         (true, false) => ("管理员", "admin"),
         (false, true) => ("审批人", "approver"),
         (false, false) => ("没有角色", "no role"),
     };
-    let (granted_zh, granted_en) = match until {
-        Some(until) => {
+    let (granted_zh, granted_en) = match granted {
+        Some(Granted::Once { until }) => {
+            let until = moment(until, zone);
+            (
+                format!("已授权，{until} 前有效（不会自动续期，到时再 /login）"),
+                format!("authorized until {until} (not renewed; /login again then)"),
+            )
+        }
+        Some(Granted::Renewed { until }) => {
             let until = moment(until, zone);
             (
                 format!("已授权，{until} 前有效（会自动续期）"),
@@ -202,7 +224,8 @@ pub fn too_few_approvers(required: u32, possible: usize) -> Text {
             "需要 {required} 位审批人，但除你之外只有 {possible} 位，这条群发永远无法通过，所以没有发起。请运维人员调整 BROADCAST_APPROVERS 或 APPROVALS_REQUIRED。"
         ),
         format!(
-            "{required} approvers are needed, but there are only {possible} besides you, so this could never be approved and was not proposed. Ask the operator to change BROADCAST_APPROVERS or APPROVALS_REQUIRED."
+            "This needs {}, but besides you there is only {possible}, so it could never be approved and was not proposed. Ask the operator to change BROADCAST_APPROVERS or APPROVALS_REQUIRED.",
+            count(required, "approver")
         ),
     )
 }

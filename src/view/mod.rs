@@ -1,5 +1,7 @@
 //! Floor 1: everything the bot says. Pure: values in, sentences and cards out, always in both languages.
 
+use std::fmt::Display;
+
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -56,10 +58,29 @@ impl Text {
     }
 }
 
+/// So many of something, in English: `1 target`, `2 targets`, `3 people`.
+pub fn count<N: Display + PartialEq + From<u8>>(n: N, noun: &str) -> String {
+    match noun {
+        _ if n == N::from(1) => format!("{n} {noun}"),
+        "person" => format!("{n} people"),
+        "batch" => format!("{n} batches"),
+        _ => format!("{n} {noun}s"),
+    }
+}
+
 /// A moment as people read it, in the deployment's time zone: `2026-12-01 09:05`.
 pub fn moment(moment: Timestamp, zone: &TimeZone) -> String {
+    written(moment, zone, "%Y-%m-%d %H:%M")
+}
+
+/// A moment that is near, to the second: `09:05:30`.
+pub fn time_of_day(moment: Timestamp, zone: &TimeZone) -> String {
+    written(moment, zone, "%H:%M:%S")
+}
+
+fn written(moment: Timestamp, zone: &TimeZone, format: &str) -> String {
     match jiff::Timestamp::from_millisecond(moment.0) {
-        Ok(timestamp) => timestamp.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
+        Ok(timestamp) => timestamp.to_zoned_datetime(zone.clone()).strftime(format).to_string(),
         // Beyond the calendar: nothing a person has to read.
         Err(_) => "—".to_owned(),
     }
@@ -73,5 +94,26 @@ pub fn advice(code: i64) -> Text {
             format!("飞书返回了没有说明的错误码 {code}，请把日志号交给飞书技术支持"),
             format!("Feishu answered with the undocumented code {code}; give the log id to Feishu's support"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([count(1_u64, "target"), count(0_u64, "target")], ["1 target", "0 targets"]);
+        assert_eq!([count(1_usize, "person"), count(2_usize, "person")], ["1 person", "2 people"]);
+        assert_eq!([count(1_u32, "batch"), count(2_u32, "batch")], ["1 batch", "2 batches"]);
+    }
+
+    #[test]
+    fn moments_are_read_in_the_zone_of_the_deployment() {
+        let zone = TimeZone::get("Asia/Shanghai").expect("a zone of the database");
+        let at = Timestamp(1_700_000_000_000);
+        assert_eq!(moment(at, &zone), "2023-11-15 06:13");
+        assert_eq!(time_of_day(at, &zone), "06:13:20");
+        assert_eq!(moment(Timestamp(i64::MAX), &zone), "—");
     }
 }

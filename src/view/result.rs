@@ -5,7 +5,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, moment, text};
+use super::{Text, count, moment, text, time_of_day};
 use crate::domain::audience::Audience;
 use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
@@ -38,16 +38,16 @@ pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usi
 fn batches(report: &Report) -> Text {
     let mut zh = format!("批次：共 {}，飞书已受理 {}", report.batches, report.accepted);
     let mut en = format!("Batches: {} in all, {} accepted by Feishu", report.batches, report.accepted);
-    for (count, word_zh, word_en) in [
+    for (number, word_zh, word_en) in [
         (report.taken_as_sent, "视为已发", "taken as sent"),
         (report.refused, "被拒", "refused"),
         (report.in_doubt, "结果未知", "in doubt"),
         (report.open, "待发", "to go"),
         (report.cancelled, "已取消", "cancelled"),
     ] {
-        if count > 0 {
-            zh.push_str(&format!("，{word_zh} {count}"));
-            en.push_str(&format!(", {count} {word_en}"));
+        if number > 0 {
+            zh.push_str(&format!("，{word_zh} {number}"));
+            en.push_str(&format!(", {number} {word_en}"));
         }
     }
     Text::new(zh, en)
@@ -64,7 +64,8 @@ fn doubt(broadcast: &Broadcast, report: &Report) -> Option<Text> {
 
 fn waiting(report: &Report, zone: &TimeZone) -> Option<Text> {
     let (cause, until) = report.waiting?;
-    let until = moment(until, zone);
+    // Seconds matter here: most waits are shorter than a minute.
+    let until = time_of_day(until, zone);
     let (zh, en) = match cause {
         WaitCause::Pace => ("按飞书的调用上限排队", "in line for Feishu's limit of calls"),
         WaitCause::RateLimit => ("飞书要求放慢", "Feishu asked to slow down"),
@@ -117,13 +118,13 @@ fn refused(code: i64) -> Text {
 
 /// Every invalid id of each of the four kinds, with its name where one is known; at most `shown` of them.
 pub fn invalid(audience: &Audience, report: &Report, shown: usize) -> Vec<Text> {
-    let count = report.invalid.count();
-    if count == 0 {
+    let all = report.invalid.count();
+    if all == 0 {
         return Vec::new();
     }
     let mut lines = vec![Text::new(
-        format!("无效 ID 共 {count} 个（没有收到；请核对后补发）："),
-        format!("{count} invalid ids (these did not get it; check and send again):"),
+        format!("无效 ID 共 {all} 个（没有收到；请核对后补发）："),
+        format!("{} (these did not get it; check and send again):", count(all, "invalid id")),
     )];
     let kinds = [
         ("部门", "departments", &report.invalid.departments),
@@ -147,8 +148,8 @@ pub fn invalid(audience: &Audience, report: &Report, shown: usize) -> Vec<Text> 
             lines.push(Text::new(format!("• {zh}：{named}"), format!("• {en}: {named}")));
         }
     }
-    if count > shown {
-        lines.push(text::and_more(count - shown));
+    if all > shown {
+        lines.push(text::and_more(all - shown));
     }
     lines
 }
@@ -162,10 +163,10 @@ pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
         Text::new(
             format!("发起 {}，{}，目标 {} 个", moment(broadcast.created_at, zone), heads.zh, broadcast.audience.ids()),
             format!(
-                "Proposed {}, {}, {} targets",
+                "Proposed {}, {}, {}",
                 moment(broadcast.created_at, zone),
                 heads.en,
-                broadcast.audience.ids()
+                count(broadcast.audience.ids(), "target")
             ),
         ),
     ];
@@ -255,11 +256,11 @@ pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
                 report.invalid.count()
             ),
             format!(
-                "Broadcast {id} {}: Feishu accepted {}/{} batches, {} invalid ids. See the card for delivery and reads.",
+                "Broadcast {id} {}: Feishu accepted {}/{}, {}. See the card for delivery and reads.",
                 word.en.to_lowercase(),
                 report.accepted,
-                report.batches,
-                report.invalid.count()
+                count(report.batches, "batch"),
+                count(report.invalid.count(), "invalid id")
             ),
         ),
     }

@@ -1,6 +1,6 @@
 //! The sentences of cards, toasts and answers, in both languages.
 
-use super::Text;
+use super::{Text, count};
 use crate::domain::audience::Headcount;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::{BroadcastId, OpenId};
@@ -72,7 +72,9 @@ pub fn candidate(path: &str, headcount: Option<u64>) -> Text {
 
 pub fn department(path: &str, headcount: Option<u64>) -> Text {
     match headcount {
-        Some(count) => Text::new(format!("• {path}（约 {count} 人）"), format!("• {path} (about {count} people)")),
+        Some(heads) => {
+            Text::new(format!("• {path}（约 {heads} 人）"), format!("• {path} (about {})", count(heads, "person")))
+        }
         None => Text::new(format!("• {path}（人数未知）"), format!("• {path} (headcount unknown)")),
     }
 }
@@ -81,11 +83,11 @@ pub fn department(path: &str, headcount: Option<u64>) -> Text {
 pub fn heads(headcount: Headcount) -> Text {
     let Headcount { known, departments_unknown } = headcount;
     match (known, departments_unknown) {
-        (known, 0) => Text::new(format!("约 {known} 人"), format!("about {known} people")),
-        (0, n) => Text::new(format!("{n} 个部门，人数未知"), format!("{n} departments, headcount unknown")),
+        (known, 0) => Text::new(format!("约 {known} 人"), format!("about {}", count(known, "person"))),
+        (0, n) => Text::new(format!("{n} 个部门，人数未知"), format!("{}, headcount unknown", count(n, "department"))),
         (known, n) => Text::new(
             format!("约 {known} 人，另有 {n} 个部门人数未知"),
-            format!("about {known} people, plus {n} departments of unknown size"),
+            format!("about {}, plus {} of unknown size", count(known, "person"), count(n, "department")),
         ),
     }
 }
@@ -133,7 +135,10 @@ pub fn content_heading(rich: bool) -> Text {
 pub fn content_cut(letters: usize) -> Text {
     Text::new(
         format!("内容共 {letters} 字，这里只显示开头；全文在紧接着的消息里"),
-        format!("{letters} characters in all; the beginning is shown here, the full text follows as a message"),
+        format!(
+            "{} in all; the beginning is shown here, the full text follows as a message",
+            count(letters, "character")
+        ),
     )
 }
 
@@ -171,7 +176,7 @@ pub fn deadline(moment: &str, author_decides: bool, author_reads: bool) -> Text 
             format!("Nothing is sent until you confirm; valid until {moment}"),
         ),
         (false, true) => Text::new(
-            format!("审批通过后才会发送；{moment} 前无人通过则自动作废"),
+            format!("审批通过后才会发送；{moment} 前没有全部通过则自动作废"),
             format!("Nothing is sent before approval; expires at {moment}"),
         ),
         (false, false) => Text::new(
@@ -250,7 +255,7 @@ pub fn settle_button() -> Text {
 pub fn resend_confirm(named: &[String], targets: usize, headcount: Headcount) -> Text {
     let heads = heads(headcount);
     let (zh, en) = if targets > named.len() {
-        (format!("等 {targets} 个目标"), format!(" and others, {targets} targets"))
+        (format!("等 {targets} 个目标"), format!(" and others, {}", count(targets, "target")))
     } else {
         (String::new(), String::new())
     };

@@ -239,6 +239,7 @@ async fn without_offline_access_the_login_is_asked_for_again_after_two_hours() {
         stage.tenant.switch(|switches| switches.consent_withholds = vec!["offline_access".into()]);
         stage.authorize("王芳").await?;
         assert!(stage.ask("王芳", "/departments 市场部").await?.text.contains("找到"));
+        assert!(stage.ask("王芳", "/我是谁").await?.text.contains("不会自动续期"));
         stage.later(121 * MINUTE).await?;
         assert!(stage.ask("王芳", "/我是谁").await?.text.contains("未授权"));
         let card = stage.ask("王芳", "/departments 市场部").await?;
