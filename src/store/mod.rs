@@ -36,10 +36,14 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// How long a caller waits for a connection before the store counts as unreachable.
 const ACQUIRE_WAIT: Duration = Duration::from_secs(5);
 
+/// Rows that are forgotten in one transaction, and the pause before the next: others write in between.
+const PRUNED_AT_ONCE: i64 = 1000;
+const PRUNE_PAUSE: Duration = Duration::from_millis(20);
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("the database does not answer: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     #[error("the database could not be brought up to date: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("the database holds something this version cannot read: {0}")]
@@ -50,6 +54,22 @@ pub enum StoreError {
     /// Somebody else changed the row first: read again and decide again.
     #[error("somebody else was faster")]
     Conflict,
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code());
+        if code.is_some_and(|code| is_collision(&code)) { Self::Conflict } else { Self::Database(error) }
+    }
+}
+
+/// Whether two transactions met, of which the database let the other one live. Source: PostgreSQL "error codes", 40001
+/// serialization_failure and 40P01 deadlock_detected; SQLite "result codes", SQLITE_BUSY, whose extended forms keep 5 in
+/// their last byte.
+fn is_collision(code: &str) -> bool {
+    // A SQLSTATE has five characters, a SQLite code never more than four.
+    let is_busy = code.len() < 5 && code.parse::<u32>().is_ok_and(|code| code & 0xff == 5);
+    is_busy || ["40001", "40P01"].contains(&code)
 }
 
 /// Which database it is. The statements are the same; how connections are kept is not.
@@ -101,8 +121,9 @@ impl Store {
         let engine = Engine::of(url);
         let url = with_create(engine, url);
         // Alone first: a pool would try again and again, and in the end say nothing but that it timed out.
-        let mut first = AnyConnection::connect(&url).await?;
-        prepare(engine, &mut first).await?;
+        // Busy is no collision here: whoever starts the program reads the database's own words.
+        let mut first = AnyConnection::connect(&url).await.map_err(StoreError::Database)?;
+        prepare(engine, &mut first).await.map_err(StoreError::Database)?;
         sqlx::migrate!("src/store/migrations").run(&mut first).await?;
         first.close().await?;
         let pool = |max: u32| {
@@ -169,6 +190,21 @@ impl Store {
         tx.commit().await
     }
 
+    /// Deletes by a statement that takes a moment and how many at most, a few at a time. Returns how many in all.
+    async fn prune(&self, statement: &'static str, before: Timestamp) -> Result<u64, StoreError> {
+        let mut all = 0;
+        loop {
+            let mut tx = self.begin().await?;
+            let gone = sqlx::query(statement).bind(before.0).bind(PRUNED_AT_ONCE).execute(tx.connection()).await?;
+            tx.commit().await?;
+            all += gone.rows_affected();
+            if gone.rows_affected() < PRUNED_AT_ONCE.unsigned_abs() {
+                return Ok(all);
+            }
+            tokio::time::sleep(PRUNE_PAUSE).await;
+        }
+    }
+
     /// Closes every connection, after what is running has finished.
     pub async fn close(&self) {
         self.read.close().await;
@@ -232,4 +268,19 @@ fn to_document<T: serde::Serialize>(value: &T) -> String {
 /// Reads an id column.
 fn id<T>(text: String, make: impl Fn(String) -> Option<T>) -> Result<T, StoreError> {
     make(text.clone()).ok_or(StoreError::Unreadable(format!("`{text}` is no id")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_collision;
+
+    #[test]
+    fn a_collision_is_told_from_a_failure() {
+        for code in ["40001", "40P01", "5", "261", "517"] {
+            assert!(is_collision(code), "{code}");
+        }
+        for code in ["", "1", "6", "13", "2067", "23505", "57P01", "00005", "40002"] {
+            assert!(!is_collision(code), "{code}");
+        }
+    }
 }

@@ -23,7 +23,8 @@ create table inbox (
     parked_until bigint,
     received_at bigint not null
 );
-create index inbox_open on inbox (not_before, received_at) where state in ('new', 'taken', 'parked');
+-- A claim walks it from person to person, and finds the oldest event of each.
+create index inbox_open on inbox (person, not_before, received_at) where state in ('new', 'taken', 'parked');
 create index inbox_busy on inbox (person) where state = 'taken';
 create index inbox_parked on inbox (person) where state = 'parked';
 create index inbox_age on inbox (received_at);
