@@ -20,6 +20,10 @@ use crate::view::Text;
 /// How long an answer is worth being sent. After that nobody waits for it.
 const WORTH_SENDING: Duration = Duration::from_secs(24 * 3600);
 
+/// How long an answer is tried that Feishu refuses for a reason of its own or for none we know: the others to the same
+/// receiver wait behind it.
+const WORTH_INSISTING: Duration = Duration::from_secs(3600);
+
 /// Bytes of a `uuid`. Source: im/v1/messages, "uuid", at most 50 characters.
 const UUID_LETTERS: usize = 50;
 
@@ -72,30 +76,28 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     };
     let outcome = match sent {
         Ok(_) => LetterOutcome::Sent,
-        Err(error) if letter.reply_to.is_some() && error.message_is_gone() => LetterOutcome::Unaddressed(app.now()),
-        Err(error) => match error.class() {
-            Class::Retry { .. } | Class::Unknown | Class::Reauthenticate | Class::FixSetup
-                if app.now().since(letter.created_at) < WORTH_SENDING =>
-            {
-                let after = match error.class() {
-                    Class::Retry { after } => after,
-                    _ => None,
-                };
+        Err(error) if letter.reply_to.is_some() && error.message_is_gone() => {
+            LetterOutcome::Unaddressed { uuid: uuid(&["unaddressed", &letter.uuid]) }
+        }
+        Err(error) => {
+            let (patience, asked) = match error.class() {
+                Class::Retry { after } => (WORTH_SENDING, after),
+                Class::Reauthenticate => (WORTH_SENDING, None),
+                Class::FixSetup | Class::Unknown => (WORTH_INSISTING, None),
+                Class::Permanent => (Duration::ZERO, None),
+            };
+            if app.now().since(letter.created_at) < patience {
                 tracing::warn!(%error, attempts = letter.attempts, "an answer could not be sent yet");
-                LetterOutcome::Later(app.now().after(crate::domain::batch::retry_wait(
-                    letter.attempts,
-                    after,
-                    app.jitter(),
-                )))
-            }
-            _ => {
+                let wait = crate::domain::batch::retry_wait(letter.attempts, asked, app.jitter());
+                LetterOutcome::Later(app.now().after(wait))
+            } else {
                 tracing::error!(%error, attempts = letter.attempts, "an answer was given up");
                 metrics::counter!("feishu_broadcast_answers_given_up_total").increment(1);
                 LetterOutcome::GivenUp
             }
-        },
+        }
     };
-    app.store.settle_letter(&letter, outcome).await?;
+    app.store.settle_letter(&letter, outcome, app.now()).await?;
     Ok(Step::Worked)
 }
 

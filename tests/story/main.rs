@@ -14,6 +14,7 @@ mod house;
 mod kill;
 mod login;
 mod program;
+mod queue;
 mod reach;
 mod receive;
 mod send;

@@ -1,0 +1,214 @@
+//! The queues in the store: nobody's flood and nobody's silence keeps anyone else waiting.
+//!
+//! Told on the store itself, with moments made up for the purpose, since hours and floods are what it is about.
+
+use std::time::Duration;
+
+use feishu_broadcast::domain::ids::{MessageId, OpenId, Timestamp};
+use feishu_broadcast::store::inbox::{Arrival, Kind};
+use feishu_broadcast::store::letters::{Letter, LetterOutcome, Receiver};
+use feishu_broadcast::store::{Engine, Store, StoreError};
+
+use crate::stage::Database;
+
+const START: Timestamp = Timestamp(1_800_000_000_000);
+const LEASE: Duration = Duration::from_secs(120);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Plays with a store of its own.
+async fn with_store(play: impl AsyncFnOnce(&Store, &str) -> anyhow::Result<()>) {
+    let data = tempfile::tempdir().expect("a directory for the database");
+    let database = Database::new(data.path()).await.expect("a database");
+    let store = Store::open(&database.url).await.expect("the store opens");
+    play(&store, &database.url).await.expect("the story ends well");
+    store.close().await;
+    database.remove().await.expect("the story's schema can be dropped");
+}
+
+fn letter(to: &str, number: usize) -> Letter {
+    Letter {
+        uuid: format!("{to}-{number:04}"),
+        receiver: Receiver::Person(OpenId::new(format!("ou_{to}")).expect("an open_id")),
+        reply_to: None,
+        msg_type: "text",
+        content: "{}".into(),
+    }
+}
+
+async fn post(store: &Store, letters: impl IntoIterator<Item = Letter>, now: Timestamp) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    for letter in letters {
+        tx.post(&letter, now).await?;
+    }
+    tx.commit().await
+}
+
+/// The uuid of the letter that is claimed at this moment.
+async fn claimed(store: &Store, now: Timestamp) -> Result<Option<String>, StoreError> {
+    Ok(store.claim_letter(now, now.after(LEASE)).await?.map(|letter| letter.uuid))
+}
+
+#[tokio::test]
+async fn a_hundred_answers_behind_one_that_cannot_be_sent_keep_nobody_else_waiting() {
+    with_store(async |store, _| {
+        post(store, (0..100).map(|number| letter("blocked", number)), START).await?;
+        let head = store.claim_letter(START, START.after(LEASE)).await?.expect("the first letter");
+        post(store, [letter("other", 0)], START.after(MINUTE)).await?;
+        assert_eq!(claimed(store, START.after(MINUTE)).await?.as_deref(), Some("other-0000"), "while it is being sent");
+        let again_at = START.after(10 * MINUTE);
+        store.settle_letter(&head, LetterOutcome::Later(again_at), START.after(MINUTE)).await?;
+        post(store, [letter("third", 0)], START.after(2 * MINUTE)).await?;
+        assert_eq!(claimed(store, START.after(2 * MINUTE)).await?.as_deref(), Some("third-0000"), "while it waits");
+        assert_eq!(claimed(store, START.after(2 * MINUTE)).await?, None, "nobody overtakes in one queue");
+        // The other two were never settled: they are free again as well.
+        let mut free = vec![];
+        while let Some(uuid) = claimed(store, again_at).await? {
+            free.push(uuid);
+        }
+        free.sort();
+        assert_eq!(free, ["blocked-0000", "other-0000", "third-0000"]);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn answers_that_had_to_wait_still_leave_five_a_second_and_in_order() {
+    with_store(async |store, _| {
+        post(store, (0..3).map(|number| letter("ou", number)), START).await?;
+        let mut now = START.after(MINUTE);
+        for number in 0..3 {
+            let head = store.claim_letter(now, now.after(LEASE)).await?.expect("a letter");
+            assert_eq!(head.uuid, letter("ou", number).uuid);
+            store.settle_letter(&head, LetterOutcome::Sent, now).await?;
+            assert_eq!(claimed(store, now.after(Duration::from_millis(219))).await?, None, "too soon after {number}");
+            now = now.after(Duration::from_millis(220));
+        }
+        // One that is written just after the last one left keeps its distance, too.
+        post(store, [letter("ou", 3)], Timestamp(now.0 - 200)).await?;
+        assert_eq!(claimed(store, Timestamp(now.0 - 1)).await?, None);
+        assert_eq!(claimed(store, now).await?.as_deref(), Some("ou-0003"));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clock_that_stood_a_day_ahead_silences_nobody() {
+    with_store(async |store, _| {
+        let tomorrow = START.after(1440 * MINUTE);
+        post(store, [letter("sent", 0), letter("waiting", 0)], tomorrow).await?;
+        let sent = store.claim_letter(tomorrow, tomorrow.after(LEASE)).await?.expect("a letter");
+        store.settle_letter(&sent, LetterOutcome::Sent, tomorrow).await?;
+        post(store, [letter("sent", 1), letter("waiting", 1)], START).await?;
+        let mut now = vec![claimed(store, START).await?, claimed(store, START).await?];
+        now.sort();
+        assert_eq!(now, [Some("sent-0001".into()), Some("waiting-0001".into())]);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_whose_question_is_gone_leaves_under_another_uuid_and_in_its_place() {
+    with_store(async |store, _| {
+        let mut reply = letter("ou", 0);
+        reply.reply_to = MessageId::new("om_gone".to_owned());
+        assert!(reply.reply_to.is_some());
+        post(store, [reply.clone(), letter("ou", 1)], START).await?;
+        let now = START.after(MINUTE);
+        let head = store.claim_letter(now, now.after(LEASE)).await?.expect("the reply");
+        store.settle_letter(&head, LetterOutcome::Unaddressed { uuid: "another".into() }, now).await?;
+        post(store, [reply], now).await?;
+        let now = now.after(MINUTE);
+        let again = store.claim_letter(now, now.after(LEASE)).await?.expect("the same once more");
+        assert_eq!((again.uuid.as_str(), again.reply_to.as_ref(), again.content.as_str()), ("another", None, "{}"));
+        store.settle_letter(&again, LetterOutcome::Sent, now).await?;
+        assert_eq!(claimed(store, now.after(MINUTE)).await?.as_deref(), Some("ou-0001"));
+        Ok(())
+    })
+    .await;
+}
+
+fn arrival(person: &str, number: i64) -> Arrival {
+    Arrival {
+        key: format!("m:{person}-{number:05}"),
+        kind: Kind::Message,
+        person: person.into(),
+        body: "{}".into(),
+        received_at: Timestamp(START.0 + number),
+    }
+}
+
+#[tokio::test]
+async fn a_person_with_many_commands_does_not_hide_the_others() {
+    with_store(async |store, _| {
+        for number in 0..200 {
+            store.accept(arrival("many", number)).await?;
+        }
+        store.accept(arrival("few", 1000)).await?;
+        let now = START.after(MINUTE);
+        let mut keys = vec![];
+        while let Some(claim) = store.claim_event(now, now.after(LEASE)).await? {
+            keys.push(claim.key);
+        }
+        assert_eq!(keys, ["m:many-00000", "m:few-01000"], "each one's oldest, and one at a time");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_long_memory_is_forgotten_in_small_steps_and_nothing_else_with_it() {
+    with_store(async |store, _| {
+        let mut tx = store.begin().await?;
+        for number in 0..2100 {
+            tx.remember(&arrival("old", number)).await?;
+        }
+        tx.remember(&arrival("new", 9000)).await?;
+        tx.commit().await?;
+        store.accept(arrival("open", 0)).await?;
+        assert_eq!(store.prune_events(Timestamp(START.0 + 9000)).await?, 2100);
+        assert_eq!(store.prune_events(Timestamp(START.0 + 9001)).await?, 1);
+        assert_eq!(store.events_open().await?, 1);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_replicas_that_insert_the_same_keys_do_not_wait_for_each_other_in_a_ring() {
+    with_store(async |store, url| {
+        let other = Store::open(url).await?;
+        for round in 0..20 {
+            let forwards = (0..100).map(|number| store.accept(arrival("ring", round * 100 + number)));
+            let backwards = (0..100).rev().map(|number| other.accept(arrival("ring", round * 100 + number)));
+            let (one, two) = tokio::join!(
+                futures_util::future::try_join_all(forwards),
+                futures_util::future::try_join_all(backwards)
+            );
+            one?;
+            two?;
+        }
+        other.close().await;
+        assert_eq!(store.events_open().await?, 2000);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_busy_with_another_is_a_collision_not_a_failure() {
+    with_store(async |store, url| {
+        if store.engine() == Engine::Postgres {
+            return Ok(());
+        }
+        let mut other = <sqlx::SqliteConnection as sqlx::Connection>::connect(url).await?;
+        sqlx::query("begin immediate").execute(&mut other).await?;
+        let met = store.begin().await.err();
+        assert!(matches!(met, Some(StoreError::Conflict)), "{met:?}");
+        sqlx::query("rollback").execute(&mut other).await?;
+        Ok(())
+    })
+    .await;
+}
