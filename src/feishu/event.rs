@@ -65,7 +65,8 @@ pub enum EventKind {
     Unknown,
 }
 
-/// A chat is with one person or with several. What Feishu does not name counts as a group: there a mention is asked for.
+/// A chat is with one person or with several. What Feishu does not name counts as one person's; a kind that nobody
+/// knows counts as a group, where a mention is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChatKind {
@@ -80,7 +81,7 @@ pub struct MessageReceived {
     pub chat_id: ChatId,
     pub chat: ChatKind,
     pub sender: OpenId,
-    /// False for bots and for a sender of no stated kind.
+    /// False where the sender is stated to be something else, such as an app.
     pub sender_is_user: bool,
     pub tenant_key: Option<String>,
     pub created_at: Option<Timestamp>,
@@ -206,15 +207,24 @@ fn message(event: &Value) -> Option<MessageReceived> {
     Some(MessageReceived {
         message_id: id(message, "/message_id", MessageId::new)?,
         chat_id: id(message, "/chat_id", ChatId::new)?,
-        chat: if text(message, "/chat_type") == Some("p2p") { ChatKind::OneToOne } else { ChatKind::Group },
+        chat: match stated(message, "/chat_type") {
+            None | Some("p2p") => ChatKind::OneToOne,
+            Some(_) => ChatKind::Group,
+        },
         sender: id(event, "/sender/sender_id/open_id", OpenId::new)?,
-        sender_is_user: text(event, "/sender/sender_type") == Some("user"),
+        sender_is_user: stated(event, "/sender/sender_type").is_none_or(|kind| kind == "user"),
         tenant_key: text(event, "/sender/tenant_key").map(str::to_owned),
         created_at: text(message, "/create_time").and_then(moment),
         parent_id: id(message, "/parent_id", MessageId::new),
         mentions: list(message, "/mentions").iter().filter_map(mention).collect(),
         said: said(message),
     })
+}
+
+/// A field that says something: these two are optional on the wire, and a person who gets no answer is worse off than
+/// one whose message is read for what it most likely is. Who the sender is, the open_id says, and the roles hang on it.
+fn stated<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
+    text(object, pointer).filter(|said| !said.is_empty())
 }
 
 fn mention(mention: &Value) -> Option<Mention> {
@@ -242,8 +252,13 @@ fn said(message: &Value) -> MessageBody {
     }
 }
 
-/// Received rich text has no locale around it, unlike the one we send.
+/// Received rich text has no locale around it, unlike the one we send; where it has one after all, that is read.
 fn post(content: &Value) -> Post {
+    let is_post = |value: &Value| value.get("content").is_some() || value.get("title").is_some();
+    let content = match content.as_object() {
+        Some(locales) if !is_post(content) => locales.values().find(|value| is_post(value)).unwrap_or(content),
+        _ => content,
+    };
     let paragraphs = list(content, "/content");
     Post {
         title: text_or_empty(content, "/title"),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Rooms;
 use crate::app::{press, stranger};
-use crate::feishu::envelope::{Headers, Push, Refused};
+use crate::feishu::envelope::{Distrust, Headers, Push, Refused};
 use crate::feishu::event::{Event, EventKind};
 use crate::store::inbox::{Arrival, Kind, Seen};
 use crate::view::text;
@@ -89,7 +89,7 @@ async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<
             return (Outcome::Ignored, HttpResponse::Ok().json(json!({})));
         }
         Ok(Push::Event { event, body }) => (*event, body),
-        Err(refused) => return refuse(&refused),
+        Err(refused) => return refuse(&refused, &body),
     };
     match &event.kind {
         EventKind::CardAction(action) => {
@@ -105,6 +105,11 @@ async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<
             (Outcome::Press, HttpResponse::Ok().json(toast.body()))
         }
         EventKind::Message(_) | EventKind::TokenRevoked { .. } => take(rooms, event, body, deadline).await,
+        // A card waits for an answer of its own kind, also where the press does not say who pressed.
+        EventKind::Unknown if event.event_type == "card.action.trigger" => {
+            tracing::warn!("a press without an operator changed nothing");
+            (Outcome::Ignored, HttpResponse::Ok().json(json!({})))
+        }
         EventKind::MessageRecalled { .. } | EventKind::Unknown => {
             tracing::debug!(event_type = event.event_type, "an event of no use to us was acknowledged");
             (Outcome::Ignored, acknowledged())
@@ -158,7 +163,7 @@ fn acknowledged() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "msg": "success" }))
 }
 
-fn refuse(refused: &Refused) -> (Outcome, HttpResponse) {
+fn refuse(refused: &Refused, body: &[u8]) -> (Outcome, HttpResponse) {
     let (outcome, status, error) = match refused {
         Refused::NotACallback => (Outcome::NotACallback, StatusCode::BAD_REQUEST, "not a callback"),
         Refused::Plaintext { old_card_callback } => {
@@ -171,8 +176,26 @@ fn refuse(refused: &Refused) -> (Outcome, HttpResponse) {
         }
         Refused::Unauthorized(_) => (Outcome::Unauthorized, StatusCode::UNAUTHORIZED, "unauthorized"),
     };
-    tracing::warn!(reason = %refused, "a push was refused");
+    if may_be_the_key(refused, body) {
+        tracing::warn!(
+            reason = %refused,
+            "a push was refused; if this is Feishu, FEISHU_ENCRYPT_KEY may differ from the console's Encrypt Key"
+        );
+    } else {
+        tracing::warn!(reason = %refused, "a push was refused");
+    }
     (outcome, HttpResponse::build(status).json(json!({ "error": error })))
+}
+
+/// Whether another Encrypt Key would explain it: the signature is wrong, or the body is sealed and does not open.
+fn may_be_the_key(refused: &Refused, body: &[u8]) -> bool {
+    match refused {
+        Refused::Unauthorized(Distrust::Signature) => true,
+        Refused::NotACallback => {
+            serde_json::from_slice::<Value>(body).is_ok_and(|body| body.get("encrypt").is_some_and(Value::is_string))
+        }
+        Refused::Plaintext { .. } | Refused::Unauthorized(_) => false,
+    }
 }
 
 /// Reads the raw body. The signature covers these very bytes.

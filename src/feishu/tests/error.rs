@@ -252,6 +252,16 @@ fn what_must_be_said_anew_and_who_must_agree_anew() {
     let error = |call: Call, code: i64| CallError::Refused(Box::new(refusal(call, code, 400)));
     assert!(error(Call::PatchCard, 230031).message_is_gone());
     assert!(!error(Call::PatchCard, 230020).message_is_gone());
+    let bare = |call: Call, status: u16| CallError::Unreadable {
+        call,
+        status,
+        log_id: None,
+        retry_after: None,
+        why: Nonsense::NotJson,
+    };
+    assert!(bare(Call::ReplyMessage, 404).message_is_gone());
+    assert!(!bare(Call::ReplyMessage, 502).message_is_gone());
+    assert!(!bare(Call::SendMessage, 404).message_is_gone());
     assert!(error(Call::SearchDepartments, 99991679).wants_consent());
     assert!(!error(Call::SearchDepartments, 99991677).wants_consent());
 }

@@ -98,13 +98,26 @@ fn what_is_not_text_is_named_and_an_empty_content_means_recalled() {
 }
 
 #[test]
-fn an_unnamed_sender_kind_or_chat_kind_gets_no_trust() {
-    let mut event = message_with("text", "{\"text\":\"hi\"}");
-    event["sender"]["sender_type"] = Value::Null;
-    event["message"]["chat_type"] = Value::Null;
-    let message = received(event);
-    assert!(!message.sender_is_user);
-    assert_eq!(message.chat, ChatKind::Group);
+fn an_unnamed_sender_kind_or_chat_kind_is_the_usual_one_and_an_unknown_one_is_not() {
+    let read = |sender: Value, chat: Value| {
+        let mut event = message_with("text", "{\"text\":\"hi\"}");
+        event["sender"]["sender_type"] = sender;
+        event["message"]["chat_type"] = chat;
+        let message = received(event);
+        (message.sender_is_user, message.chat)
+    };
+    assert_eq!(read(Value::Null, Value::Null), (true, ChatKind::OneToOne));
+    assert_eq!(read(json!(""), json!("")), (true, ChatKind::OneToOne));
+    assert_eq!(read(json!("app"), json!("group")), (false, ChatKind::Group));
+    assert_eq!(read(json!("hologram"), json!("hologram")), (false, ChatKind::Group));
+}
+
+#[test]
+fn rich_text_within_a_locale_is_read_too() {
+    let content = json!({"zh_cn": {"title": "通知", "content": [[{"tag": "text", "text": "你好"}]]}});
+    let said = received(message_with("post", &content.to_string())).said;
+    let paragraphs = vec![vec![Node::Text { text: "你好".into() }]];
+    assert_eq!(said, MessageBody::Said(Body::Post(Post { title: "通知".into(), paragraphs })));
 }
 
 #[test]

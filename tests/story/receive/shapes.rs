@@ -214,12 +214,38 @@ async fn what_the_bot_says_of_itself_is_never_taken_for_a_command() {
         let mut event = stage.person("王芳").text_event("/help");
         event.body["event"]["sender"]["sender_type"] = "bot".into();
         assert_eq!(stage.tenant.push(&event).await.status, 200);
-        event = stage.person("王芳").text_event("/help");
-        event.body["event"]["sender"].as_object_mut().expect("an object").remove("sender_type");
-        assert_eq!(stage.tenant.push(&event).await.status, 200);
         stage.settle().await?;
         assert_eq!(answers_to(stage, "王芳"), 0);
         assert!(stage.tenant.calls().is_empty());
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_person_whose_message_lacks_the_kinds_of_sender_and_chat_is_answered() {
+    story(async |stage| {
+        let mut event = stage.person("王芳").text_event("/help");
+        event.body["event"]["sender"].as_object_mut().expect("an object").remove("sender_type");
+        event.body["event"]["message"].as_object_mut().expect("an object").remove("chat_type");
+        assert_eq!(stage.tenant.push(&event).await.status, 200);
+        stage.settle().await?;
+        assert_eq!(answers_to(stage, "王芳"), 1);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_press_that_names_nobody_is_answered_with_an_empty_object() {
+    story(async |stage| {
+        stage.propose("王芳", &format!("/broadcast {} 谁按的", stage.person("陈晨").open_id)).await?;
+        let card = stage.card_of("王芳")?;
+        let press = stage.person("王芳").press_event(&card.message_id, &Press::action("cancel"));
+        let (mut press, _) = press.map_err(anyhow::Error::msg)?;
+        press.body["event"].as_object_mut().expect("an object").remove("operator");
+        let pushed = post(stage, &stage.tenant.seal(&press), "/feishu/card").await;
+        assert_eq!((pushed.status, pushed.body.trim()), (200, "{}"));
         Ok(())
     })
     .await;
