@@ -19,12 +19,12 @@ const WRONG_SETTING: u8 = 2;
 fn main() -> ExitCode {
     // Before anything reads the environment, and before there is a second thread. No file is fine.
     // Only the working directory's: a file further up belongs to something else.
-    if let Err(error) = dotenvy::from_path(".env")
-        && !error.not_found()
-    {
-        // The error would repeat the line, and a line may hold a secret.
-        eprintln!(".env: cannot be read or has a line that is not NAME=value");
-        return ExitCode::from(WRONG_SETTING);
+    match read_env_file() {
+        Ok(warnings) => warnings.iter().for_each(|line| eprintln!("{line}")),
+        Err(line) => {
+            eprintln!("{line}");
+            return ExitCode::from(WRONG_SETTING);
+        }
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -51,6 +51,78 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Puts the `.env` of the working directory into the environment; returns what the operator should be warned of.
+///
+/// # Errors
+/// One line that says where the file is wrong. It never repeats what stands there: that may be a secret.
+fn read_env_file() -> Result<Vec<String>, String> {
+    let text = match std::fs::read(".env") {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|error| {
+            let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+            format!(".env: line {}: is not UTF-8", 1 + before.filter(|byte| **byte == b'\n').count())
+        })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(format!(".env: cannot be read: {}", error.kind())),
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    // The environment cannot hold one, and setting it would be a panic.
+    if let Some(at) = text.lines().position(|line| line.contains('\0')) {
+        return Err(env_line(text, at, "holds a NUL byte"));
+    }
+    if dotenvy::from_read(text.as_bytes()).is_err() {
+        // The error repeats a part of the line, and does not say which one it is: it follows the longest beginning
+        // that can be read. A quote may go over several lines, so that a shorter one may be wrong by itself.
+        let ends = text.split_inclusive('\n').scan(0, |end, line| {
+            *end += line.len();
+            Some(*end)
+        });
+        let reads = |end: usize| {
+            text.get(..end).is_some_and(|begin| dotenvy::from_read_iter(begin.as_bytes()).all(|item| item.is_ok()))
+        };
+        let wrong = ends.enumerate().filter(|(_, end)| reads(*end)).map(|(at, _)| at + 1).last().unwrap_or(0);
+        return Err(env_line(text, wrong, "is not NAME='value'"));
+    }
+    let replaced = text.lines().enumerate().filter(|(_, line)| setting_of(line).is_some() && is_substituted(line));
+    Ok(replaced
+        .map(|(at, _)| env_line(text, at, "a $ outside single quotes stands for another variable and is replaced"))
+        .collect())
+}
+
+/// What is wrong with a line of the `.env`, counted from 0, and how a right one looks.
+fn env_line(text: &str, at: usize, wrong: &str) -> String {
+    let number = at + 1;
+    match text.lines().nth(at).and_then(setting_of) {
+        Some(name) => format!(".env: line {number}: {name}: {wrong}; example: {name}='value'"),
+        None => format!(".env: line {number}: {wrong}; example: APPROVAL_TTL='24h'"),
+    }
+}
+
+/// The setting on a line of the `.env`. Only a name we know: any other word may be a piece of a secret.
+fn setting_of(line: &str) -> Option<String> {
+    let (name, _) = line.split_once('=')?;
+    let name = name.trim().trim_start_matches("export ").trim();
+    let command = Cli::command();
+    let known = command.get_arguments().filter_map(clap::Arg::get_env).any(|known| known == name);
+    known.then(|| name.to_owned())
+}
+
+/// Whether the value on this line holds a `$` that is neither in single quotes, nor escaped, nor in a comment.
+fn is_substituted(line: &str) -> bool {
+    let value = line.split_once('=').map_or("", |(_, value)| value);
+    let (mut quote, mut before) = (None, ' ');
+    for letter in value.chars() {
+        match (quote, letter) {
+            (None, '#') if before.is_whitespace() => return false,
+            (None, '\'' | '"') if before != '\\' => quote = Some(letter),
+            (Some(open), _) if open == letter && (letter == '\'' || before != '\\') => quote = None,
+            (None | Some('"'), '$') if before != '\\' => return true,
+            _ => {}
+        }
+        before = letter;
+    }
+    false
 }
 
 /// One line for a command line that cannot be read at all; `None` where help or version was asked for.

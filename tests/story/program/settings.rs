@@ -228,10 +228,41 @@ fn the_env_file_is_that_of_the_working_directory_and_of_no_other() {
 #[test]
 fn an_env_file_with_a_wrong_line_is_named_and_not_repeated() {
     let here = directory();
-    for broken in ["FEISHU_APP_SECRET hunter2\n", "FEISHU_APP_SECRET='hunter2\n", "\u{0}hunter2"] {
+    for (broken, place) in [
+        ("FEISHU_APP_SECRET hunter2\n", ".env: line 1: "),
+        ("# ours\n\nFEISHU_APP_SECRET='hunter2\nTIMEZONE=UTC\n", ".env: line 3: FEISHU_APP_SECRET: "),
+        ("TIMEZONE=UTC\r\nFEISHU_ENCRYPT_KEY=hunter2 hunter2\r\n", ".env: line 2: FEISHU_ENCRYPT_KEY: "),
+        ("TIMEZONE=UTC\nHUNTER2HUNTER2 hunter2==\n", ".env: line 2: is "),
+        ("\u{0}hunter2", ".env: line 1: "),
+        ("SECRET_KEY=hunter2\u{0}\n", ".env: line 1: SECRET_KEY: "),
+    ] {
         std::fs::write(here.path().join(".env"), broken).expect("ours");
         let line = one_line(&run(here.path(), &enough(), &[]), 2);
-        assert!(line.starts_with(".env: ") && !line.contains("hunter2"), "{line}");
+        assert!(line.starts_with(place) && line.ends_with('\''), "{line}");
+        assert!(!line.to_lowercase().contains("hunter2"), "{line}");
+    }
+    std::fs::write(here.path().join(".env"), b"TIMEZONE=UTC\nSECRET_KEY=\xff\n").expect("ours");
+    let line = one_line(&run(here.path(), &enough(), &[]), 2);
+    assert_eq!(line, ".env: line 2: is not UTF-8");
+}
+
+#[test]
+fn a_dollar_that_would_be_replaced_is_warned_of_and_not_repeated() {
+    let here = directory();
+    // Stops at once, so that all that is said before can be read.
+    let settings = with(&enough(), "FEISHU_PLATFORM", Some("slack"));
+    let said = |env: &str| {
+        std::fs::write(here.path().join(".env"), env).expect("ours");
+        String::from_utf8(run(here.path(), &settings, &[]).stderr).expect("UTF-8")
+    };
+    for env in ["# $\nSECRET_KEY=hunter2$x\n", "\nSECRET_KEY=\"hunter2${x}\"\n"] {
+        let said = said(env);
+        assert!(said.starts_with(".env: line 2: SECRET_KEY: ") && said.lines().count() == 2, "{said}");
+        assert!(said.contains("example: SECRET_KEY='value'") && !said.contains("hunter2"), "{said}");
+    }
+    for env in ["SECRET_KEY='hunter2$x'\n", "SECRET_KEY=hunter2\\$x\n", "SECRET_KEY=hunter2 # $5\n", "#SECRET_KEY=$x\n"]
+    {
+        assert_eq!(said(env).lines().count(), 1, "{env}");
     }
 }
 
