@@ -191,7 +191,7 @@ fn count(tenant: &Tenant, asked: &[Asked]) -> anyhow::Result<()> {
 }
 
 /// Two minutes pass while nothing runs: whatever the dead one held is free.
-async fn two_minutes_pass(url: &str) -> anyhow::Result<()> {
+pub(crate) async fn two_minutes_pass(url: &str) -> anyhow::Result<()> {
     if !url.starts_with("postgres") {
         return Ok(());
     }

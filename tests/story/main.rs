@@ -17,4 +17,5 @@ mod program;
 mod queue;
 mod reach;
 mod receive;
+mod replicas;
 mod send;

@@ -155,6 +155,24 @@ impl Running {
         Ok(running)
     }
 
+    /// A second replica on the same database, for the same tenant.
+    pub(crate) async fn beside(&self) -> anyhow::Result<Self> {
+        let (address, metrics) = (free_address(), free_address());
+        let settings = with(&self.settings, "LISTEN_ADDR", Some(&address.to_string()));
+        let settings = with(&settings, "METRICS_ADDR", Some(&metrics.to_string()));
+        let directory = tempfile::tempdir()?;
+        let child = spawn(directory.path(), &settings)?;
+        let (tenant, browser) = (self.tenant.clone(), self.browser.clone());
+        let mut second = Self { child, tenant, directory, settings, address, metrics, browser };
+        second.until_ready().await?;
+        Ok(second)
+    }
+
+    /// Takes the pushes from now on.
+    pub(crate) fn listen(&self) {
+        self.tenant.connect(&format!("http://{}", self.address));
+    }
+
     async fn until_ready(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
@@ -212,7 +230,7 @@ impl Running {
     }
 
     /// Waits until something is so.
-    async fn until(&self, what: &str, so: impl Fn(&Tenant) -> bool) -> anyhow::Result<()> {
+    pub(crate) async fn until(&self, what: &str, so: impl Fn(&Tenant) -> bool) -> anyhow::Result<()> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             if so(&self.tenant) {

@@ -152,6 +152,11 @@ impl Stage {
         Ok(())
     }
 
+    /// A second bot on the same database, which takes the pushes from now on.
+    pub async fn replica(&self) -> anyhow::Result<Bot> {
+        start(&self.settings, &self.tenant).await
+    }
+
     /// Like [`Stage::restart`], with some settings changed by the operator.
     pub async fn restart_with(&mut self, changed: &[(&str, &str)]) -> anyhow::Result<()> {
         for (name, value) in changed {

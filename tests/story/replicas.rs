@@ -1,0 +1,212 @@
+//! Two replicas on one PostgreSQL: they share the work, the pace and the promises, and either may die.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use feishu_broadcast::app::authorize;
+use feishu_broadcast::app::clock::{Clock, SystemClock};
+use feishu_broadcast::domain::ids::{OpenId, Timestamp};
+use feishu_broadcast::store::Store;
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::kill::two_minutes_pass;
+use crate::program::Running;
+use crate::sandbox::{Company, Fault, Tenant, When, Wire};
+use crate::stage::{Database, story};
+
+/// Broadcasts approved at once: more calls than a second allows.
+const BROADCASTS: usize = 70;
+
+/// How long the survivor may take for what is left.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Says so where there is no PostgreSQL: SQLite belongs to one process.
+fn no_postgres() -> bool {
+    let missing = std::env::var_os("TEST_POSTGRES_URL").is_none();
+    if missing {
+        println!("SKIPPED: replicas need TEST_POSTGRES_URL");
+    }
+    missing
+}
+
+/// What 王芳 sees of each broadcast: (words, text of the card).
+fn cards(tenant: &Tenant) -> Vec<(String, String)> {
+    let chat = tenant.person("王芳").chat().into_iter();
+    chat.filter(|message| message.card.is_some())
+        .filter_map(|message| {
+            let words = message.text.lines().find(|line| line.ends_with("号通知"))?.to_owned();
+            Some((words, message.text))
+        })
+        .collect()
+}
+
+fn standing(tenant: &Tenant, word: &str) -> usize {
+    cards(tenant).iter().filter(|(_, text)| text.contains(word)).count()
+}
+
+/// The most calls of one endpoint in any second.
+fn most_in_a_second(tenant: &Tenant, endpoint: &str) -> usize {
+    let times: Vec<i64> = tenant.calls_to(endpoint).iter().map(|call| call.at_ms).collect();
+    times.iter().map(|from| times.iter().filter(|at| (*from..from + 1000).contains(*at)).count()).max().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn either_takes_the_work_and_one_of_them_dies_while_sending() -> anyhow::Result<()> {
+    if no_postgres() {
+        return Ok(());
+    }
+    let data = tempfile::tempdir()?;
+    let database = Database::new(data.path()).await?;
+    let mut one = Running::start_in(Company::small(), &[("DATABASE_URL", &database.url)]).await?;
+    let other = one.beside().await?;
+    let tenant = one.tenant.clone();
+    let to = tenant.person("陈晨").open_id;
+    for number in 0..BROADCASTS {
+        if number.is_multiple_of(2) {
+            one.listen()
+        } else {
+            other.listen()
+        }
+        let pushed = tenant.person("王芳").says(&format!("/broadcast {to} {number:02}号通知")).await;
+        ensure!(pushed.status == 200, "{}", pushed.status);
+    }
+    until(&tenant, &other, "everything is proposed", |tenant| standing(tenant, "待审批") == BROADCASTS).await?;
+
+    // Half of the answers take their time, so that many calls are open when one replica dies.
+    for skip in 0..20 {
+        let slow = Wire::SlowBody(Duration::from_millis(1500));
+        tenant.fault(Fault::wire("batch_send", When::AfterAccept, slow).after(skip % 2));
+    }
+    let ids: Vec<String> = cards(&tenant).iter().filter_map(|(_, text)| id_in(text)).collect();
+    ensure!(ids.len() == BROADCASTS);
+    for (number, id) in ids.iter().enumerate() {
+        if number.is_multiple_of(2) {
+            one.listen()
+        } else {
+            other.listen()
+        }
+        let value = json!({ "action": "approve", "broadcast": id, "version": 1 });
+        let pressed = tenant.person("赵磊").presses_raw("om_of_a_forwarded_copy", value).await;
+        ensure!(pressed.status == 200, "{}", pressed.status);
+    }
+    until(&tenant, &other, "sending has begun", |tenant| tenant.calls_to("batch_send").len() > 10).await?;
+    one.kill_9()?;
+    other.listen();
+    // The survivor does what is free, and leaves alone what the dead one may have sent.
+    let (mut last, mut quiet) = (0, Instant::now());
+    let began = Instant::now();
+    while quiet.elapsed() < Duration::from_secs(3) {
+        ensure!(began.elapsed() < PATIENCE, "no rest: {}", other.output());
+        let calls = tenant.calls_to("batch_send").len();
+        if calls != last {
+            (last, quiet) = (calls, Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    two_minutes_pass(&database.url).await?;
+    let rest = |tenant: &Tenant| standing(tenant, "已发送") + standing(tenant, "结果未知") == BROADCASTS;
+    until(&tenant, &other, "the leases of the dead one are over", rest).await?;
+
+    let unsure: Vec<String> =
+        cards(&tenant).into_iter().filter(|(_, text)| text.contains("结果未知")).map(|c| c.0).collect();
+    let inbox = tenant.person("陈晨").inbox();
+    for (words, _) in cards(&tenant) {
+        let copies = inbox.iter().filter(|message| message.text == words).count();
+        ensure!(copies == 1 || (copies == 0 && unsure.contains(&words)), "{words}: {copies} copies");
+    }
+    for message in tenant.person("王芳").chat().into_iter().filter(|m| m.text.contains("结果未知") && m.card.is_some())
+    {
+        let pressed = tenant.person("王芳").presses(&message, "settle").await.map_err(anyhow::Error::msg)?;
+        ensure!(pressed.status == 200);
+    }
+    until(&tenant, &other, "every doubt is settled", |tenant| standing(tenant, "已发送") == BROADCASTS).await?;
+    println!("{} of {BROADCASTS} in doubt, {} calls", unsure.len(), tenant.calls_to("batch_send").len());
+    ensure!(tenant.calls_to("batch_send").len() <= BROADCASTS, "something was sent again");
+    let most = most_in_a_second(&tenant, "batch_send");
+    ensure!(most <= 50, "{most} calls in a second");
+    tenant.forgive("more than 5 messages a second to one chat");
+    tenant.forgive("card action is lock");
+    ensure!(tenant.violations().is_empty(), "{:?}", tenant.violations());
+    tenant.close().await;
+    drop((one, other));
+    database.remove().await
+}
+
+/// The id on a card: the word after `群发`.
+fn id_in(text: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix("群发 "))?;
+    Some(line.chars().take(6).collect())
+}
+
+async fn until(tenant: &Tenant, witness: &Running, what: &str, so: impl Fn(&Tenant) -> bool) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while !so(tenant) {
+        let tail = || {
+            let text: Vec<String> = cards(tenant).into_iter().map(|(_, text)| text.lines().take(1).collect()).collect();
+            format!("in vain waited until {what}: {text:?}\n{}", witness.output())
+        };
+        ensure!(began.elapsed() < PATIENCE, "{}", tail());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_of_them_keep_one_pace() -> anyhow::Result<()> {
+    if no_postgres() {
+        return Ok(());
+    }
+    let data = tempfile::tempdir()?;
+    let database = Database::new(data.path()).await?;
+    let stores = [Store::open(&database.url).await?, Store::open(&database.url).await?];
+    let reserved = join_all((0..240).map(|n| stores[n % 2].reserve_call(SystemClock.now()))).await;
+    let mut times = reserved.into_iter().collect::<Result<Vec<Timestamp>, _>>()?;
+    times.sort();
+    let most = times.iter().map(|from| times.iter().filter(|at| (from.0..from.0 + 1000).contains(&at.0)).count()).max();
+    ensure!(most == Some(50), "{most:?} calls in a second");
+    for store in stores {
+        store.close().await;
+    }
+    database.remove().await
+}
+
+#[tokio::test]
+async fn all_of_them_may_bring_the_store_up_to_date_at_once() -> anyhow::Result<()> {
+    if no_postgres() {
+        return Ok(());
+    }
+    let data = tempfile::tempdir()?;
+    let database = Database::new(data.path()).await?;
+    for store in join_all((0..5).map(|_| Store::open(&database.url))).await {
+        let store = store.context("one of five could not open the store")?;
+        store.ping().await?;
+        store.close().await;
+    }
+    database.remove().await
+}
+
+#[tokio::test]
+async fn one_of_them_refreshes_a_token_for_all() {
+    if no_postgres() {
+        return;
+    }
+    story(async |stage| {
+        stage.authorize("王芳").await?;
+        let second = stage.replica().await?;
+        let wang = OpenId::new(stage.person("王芳").open_id).context("an open_id")?;
+        for round in 1..=3 {
+            stage.tenant.later(Duration::from_secs(2 * 3600)).await;
+            let (one, other) = tokio::join!(
+                authorize::user_token(&stage.bot.app, &wang, None),
+                authorize::user_token(&second.app, &wang, None),
+            );
+            ensure!(one.is_ok() && other.is_ok(), "round {round}");
+            let refreshed = stage.tenant.calls_to("oauth.refresh").len();
+            ensure!(refreshed == round, "{refreshed} refreshes in {round} rounds");
+        }
+        second.stop().await;
+        Ok(())
+    })
+    .await;
+}
