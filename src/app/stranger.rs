@@ -10,6 +10,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::App;
 use crate::domain::ids::{OpenId, Timestamp};
@@ -24,17 +25,27 @@ const ANSWER_EVERY: Duration = Duration::from_secs(3600);
 /// Strangers remembered at a time; beyond that the oldest may be answered again early.
 const STRANGERS_MAX: u64 = 10_000;
 
-/// Who has been answered when.
-pub struct Strangers(Cache<OpenId, Timestamp>);
+/// Strangers being answered at a time; whoever writes while there are as many is not answered, but may be at their next
+/// message. A crowd must not take the pace, or the memory, from those the bot is for.
+const UNDER_WAY_MAX: usize = 32;
+
+/// Who has been answered when, and how many are being answered.
+pub struct Strangers {
+    told: Cache<OpenId, Timestamp>,
+    under_way: Arc<Semaphore>,
+}
 
 impl Strangers {
     pub fn new() -> Self {
-        Self(Cache::builder().max_capacity(STRANGERS_MAX).time_to_live(ANSWER_EVERY).build())
+        Self {
+            told: Cache::builder().max_capacity(STRANGERS_MAX).time_to_live(ANSWER_EVERY).build(),
+            under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
+        }
     }
 
     /// Whether this stranger may be answered now; remembers that they are.
     fn may_answer(&self, person: &OpenId, now: Timestamp) -> bool {
-        let fresh = self.0.entry_by_ref(person).or_insert_with_if(|| now, |told| now.since(*told) >= ANSWER_EVERY);
+        let fresh = self.told.entry_by_ref(person).or_insert_with_if(|| now, |told| now.since(*told) >= ANSWER_EVERY);
         fresh.is_fresh()
     }
 }
@@ -50,8 +61,16 @@ pub fn answer(app: &Arc<App>, message: MessageReceived) {
     if message.chat == ChatKind::OneToOne && !app.strangers.may_answer(&message.sender, app.now()) {
         return;
     }
+    let Ok(place) = Arc::clone(&app.strangers.under_way).try_acquire_owned() else {
+        if message.chat == ChatKind::OneToOne {
+            app.strangers.told.invalidate(&message.sender);
+        }
+        return;
+    };
     let app = Arc::clone(app);
     tokio::spawn(async move {
+        // Held until the answer is out.
+        let _place = place;
         if message.chat == ChatKind::Group {
             let mentioned = match app.bot_open_id().await {
                 Ok(bot) => message.mentions.iter().any(|mention| mention.open_id.as_ref() == Some(bot)),
@@ -66,9 +85,10 @@ pub fn answer(app: &Arc<App>, message: MessageReceived) {
         let uuid: String =
             hex::encode(Sha256::digest(format!("stranger {}", message.sender))).chars().take(50).collect();
         let chat = Receiver::Chat(message.chat_id.clone());
+        app.talk.next().await;
         if let Err(error) = app.feishu.send_message(app.now(), &chat, "text", &content, &uuid).await {
             tracing::debug!(%error, "a stranger could not be answered");
-            app.strangers.0.invalidate(&message.sender);
+            app.strangers.told.invalidate(&message.sender);
         }
     });
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use feishu_broadcast::app::stranger;
+use feishu_broadcast::feishu::event::{Event, EventKind};
 use serde_json::json;
 
 use super::{answers_to, assert_not_on_disk};
-use crate::sandbox::ChatMessage;
-use crate::stage::{Stage, story};
+use crate::sandbox::{ChatMessage, Company};
+use crate::stage::{Stage, story, story_with};
 
 /// Waits until another stranger, who wrote later, has their line: whatever was going to be said before is said.
 async fn until_said(stage: &Stage, canary: &str) -> anyhow::Result<()> {
@@ -117,6 +119,33 @@ async fn in_a_group_an_admin_is_heard_only_when_the_bot_is_mentioned() {
         stage.person("王芳").says_in_group(&group, &format!("@{bot} /whoami"), &[]).await.expect("mentioned");
         stage.settle().await?;
         assert_eq!(in_group(stage, &group).len(), 1);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_crowd_of_strangers_is_answered_a_few_at_a_time() {
+    let names: Vec<String> = (0..40).map(|number| format!("路人{number:02}")).collect();
+    let company = names.iter().fold(Company::small(), |company, name| company.person(name, &["工厂"]));
+    story_with(&[], company, async |stage| {
+        let answered = || names.iter().filter(|name| answers_to(stage, name) > 0).count();
+        for name in &names {
+            let event = stage.person(name).text_event("hello").body.to_string();
+            let EventKind::Message(message) = Event::parse(event.as_bytes())?.kind else { anyhow::bail!("no message") };
+            stranger::answer(&stage.bot.app, message);
+        }
+        for _ in 0..250 {
+            if answered() >= 32 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        until_said(stage, "刘洋").await?;
+        assert_eq!(answered(), 32, "the others are passed over");
+        let left = names.iter().find(|name| answers_to(stage, name) == 0).expect("eight are left");
+        assert_eq!(stage.person(left).says("hello").await.status, 200);
+        stage.person(left).next_message().await.map_err(anyhow::Error::msg)?;
         Ok(())
     })
     .await;
