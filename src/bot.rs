@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use futures_util::future::join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::app::clock::Clock;
 use crate::app::worker::Workers;
@@ -39,6 +39,7 @@ pub struct Bot {
     address: SocketAddr,
     servers: Vec<(ServerHandle, JoinHandle<std::io::Result<()>>)>,
     workers: Option<Workers>,
+    measuring: Option<AbortHandle>,
 }
 
 /// Whether the loops run by themselves or the caller cranks the steps by hand.
@@ -101,7 +102,9 @@ impl Bot {
             source,
         })?;
         let mut servers = vec![(server.handle(), tokio::spawn(server))];
+        let mut measuring = None;
         if let Some((listener, address, metrics)) = metrics {
+            measuring = Some(tokio::spawn(web::keep_measures(metrics.clone())).abort_handle());
             let server = web::serve_metrics(metrics, listener).map_err(|source| StartError::Listen {
                 setting: "METRICS_ADDR",
                 address,
@@ -110,7 +113,7 @@ impl Bot {
             servers.push((server.handle(), tokio::spawn(server)));
         }
         let workers = (loops == Loops::Running).then(|| Workers::start(&app));
-        Ok(Self { app, address, servers, workers })
+        Ok(Self { app, address, servers, workers, measuring })
     }
 
     /// Where the public routes listen.
@@ -129,6 +132,9 @@ impl Bot {
             }
         };
         let (_, drained) = tokio::join!(closing, draining);
+        if let Some(measuring) = self.measuring {
+            measuring.abort();
+        }
         self.app.store.close().await;
         drained
     }

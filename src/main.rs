@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser};
 use feishu_broadcast::app::clock::SystemClock;
 use feishu_broadcast::bot::{Bot, Loops};
 use feishu_broadcast::config::{Cli, Command, LogFormat};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use feishu_broadcast::web;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -164,7 +164,9 @@ fn serve(cli: &Cli) -> ExitCode {
             return ExitCode::from(WRONG_SETTING);
         }
     };
-    let metrics = match PrometheusBuilder::new().install_recorder() {
+    // Without a listener nobody would ever read what was measured.
+    let metrics = config.metrics_addr.map(|_| web::measures()?.install_recorder()).transpose();
+    let metrics = match metrics {
         Ok(metrics) => metrics,
         Err(error) => {
             eprintln!("metrics could not be set up: {error}");
@@ -182,7 +184,7 @@ fn serve(cli: &Cli) -> ExitCode {
     };
     runtime.block_on(async {
         let metrics_addr = config.metrics_addr;
-        let bot = match Bot::start(config, Arc::new(SystemClock), Some(metrics), Loops::Running).await {
+        let bot = match Bot::start(config, Arc::new(SystemClock), metrics, Loops::Running).await {
             Ok(bot) => bot,
             Err(error) => {
                 eprintln!("{error}");

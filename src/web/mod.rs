@@ -13,7 +13,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{App as HttpApp, HttpResponse, HttpServer, web};
-use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 
 use crate::app::App;
@@ -30,6 +30,13 @@ const READY_WAIT: Duration = Duration::from_secs(2);
 
 /// How long running requests may finish when the server stops, in seconds. Feishu itself waits 3 s.
 const SHUTDOWN_SECONDS: u64 = 5;
+
+/// How often what was measured is put into its buckets: until then each single value is kept, also when nobody reads.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Seconds that an event may wait for its 200; beyond the last bound Feishu pushes again. Source: contract "answering",
+/// 3 s.
+const ACKNOWLEDGE_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0];
 
 /// What every route needs.
 pub struct Rooms {
@@ -70,6 +77,23 @@ pub fn serve(rooms: Arc<Rooms>, listener: TcpListener) -> std::io::Result<Server
     .listen(listener)?
     .run();
     Ok(server)
+}
+
+/// What measures, before it is installed.
+///
+/// # Errors
+/// Never with the buckets as they are.
+pub fn measures() -> Result<PrometheusBuilder, BuildError> {
+    let name = Matcher::Full("feishu_broadcast_acknowledge_seconds".into());
+    PrometheusBuilder::new().set_buckets_for_metric(name, &ACKNOWLEDGE_BUCKETS)
+}
+
+/// Keeps what was measured small, until it is aborted.
+pub async fn keep_measures(metrics: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(UPKEEP_EVERY).await;
+        metrics.run_upkeep();
+    }
 }
 
 /// Serves `/metrics` on a listener of its own.
@@ -124,4 +148,23 @@ async fn not_found() -> HttpResponse {
 
 async fn wrong_method() -> HttpResponse {
     HttpResponse::MethodNotAllowed().insert_header(("Allow", "POST")).json(json!({ "error": "method not allowed" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::measures;
+
+    #[test]
+    fn how_long_an_answer_took_is_counted_in_buckets() {
+        let recorder = measures().expect("the buckets are right").build_recorder();
+        let seconds = [0.0005, 0.02, 0.02, 2.0, 7.0];
+        metrics::with_local_recorder(&recorder, || {
+            seconds.iter().for_each(|took| metrics::histogram!("feishu_broadcast_acknowledge_seconds").record(*took));
+        });
+        let said = recorder.handle().render();
+        for (bound, count) in [("0.001", 1), ("0.01", 1), ("0.025", 3), ("3", 4), ("+Inf", 5)] {
+            let line = format!("feishu_broadcast_acknowledge_seconds_bucket{{le=\"{bound}\"}} {count}");
+            assert!(said.contains(&line), "{line} is not in\n{said}");
+        }
+    }
 }
