@@ -17,12 +17,14 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     let now = app.now();
     let mut worked = Step::Idle;
     for id in app.store.overdue(now).await? {
-        expire(app, &id).await?;
-        worked = Step::Worked;
+        if looked_after(&id, expire(app, &id).await) {
+            worked = Step::Worked;
+        }
     }
     for id in app.store.abandoned(now).await? {
-        doubt(app, &id, now).await?;
-        worked = Step::Worked;
+        if looked_after(&id, doubt(app, &id, now).await) {
+            worked = Step::Worked;
+        }
     }
     if worked == Step::Worked {
         app.wake_all();
@@ -40,7 +42,7 @@ pub async fn begin(app: &App) -> Result<(), StoreError> {
     app.store.free_leases(app.now()).await?;
     let end_of_time = Timestamp(i64::MAX);
     for id in app.store.abandoned(end_of_time).await? {
-        doubt(app, &id, end_of_time).await?;
+        looked_after(&id, doubt(app, &id, end_of_time).await);
     }
     Ok(())
 }
@@ -50,6 +52,19 @@ pub async fn prune(app: &App) -> Result<(), StoreError> {
     let before = Timestamp(app.now().0.saturating_sub(i64::try_from(REMEMBER.as_millis()).unwrap_or(i64::MAX)));
     app.store.prune_events(before).await?;
     app.store.prune_letters(before).await
+}
+
+/// Whether something was done. One broadcast that cannot be read, or that somebody else is changing, holds up no other;
+/// it is found again.
+fn looked_after(id: &BroadcastId, done: Result<(), StoreError>) -> bool {
+    match done {
+        Ok(()) => true,
+        Err(StoreError::Conflict) => false,
+        Err(error) => {
+            tracing::error!(broadcast = %id, %error, "a broadcast could not be looked after");
+            false
+        }
+    }
 }
 
 async fn expire(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
