@@ -120,6 +120,17 @@ pub async fn finish(app: &App, state: &str, code: Option<&str>) -> Ended {
             return Ended::TryAgain;
         }
     }
+    let ended = exchange(app, &ticket, code, public_url).await;
+    if !matches!(ended, Ended::Authorized { .. })
+        && let Err(error) = release_state(app, &ticket).await
+    {
+        tracing::warn!(%error, "a login link that authorized nobody stays used");
+    }
+    ended
+}
+
+/// Trades the code and keeps what comes of it, for whoever holds the link.
+async fn exchange(app: &App, ticket: &Ticket, code: &str, public_url: &Url) -> Ended {
     let verifier = app.secrets.pkce_verifier(&ticket.nonce);
     let tokens = match app.feishu.exchange_code(code, &redirect_uri(public_url), &verifier).await {
         Ok(tokens) => tokens,
@@ -139,7 +150,7 @@ pub async fn finish(app: &App, state: &str, code: Option<&str>) -> Ended {
         tracing::warn!(asked = %ticket.person, "somebody else authorized; the tokens were thrown away");
         return Ended::WrongPerson;
     }
-    match keep(app, &ticket, tokens).await {
+    match keep(app, ticket, tokens).await {
         Ok(waiting) => {
             app.wake.inbox.notify_one();
             app.wake.letters.notify_one();
@@ -152,12 +163,13 @@ pub async fn finish(app: &App, state: &str, code: Option<&str>) -> Ended {
     }
 }
 
-/// A login link works once.
+/// A login link authorizes once. It is taken before the code is traded, since a code that is traded twice may cost the
+/// tokens it was traded for, and given back where nobody was authorized.
 async fn claim_state(app: &App, ticket: &Ticket) -> Result<Seen, StoreError> {
     let mut tx = app.store.begin().await?;
     let seen = tx
         .remember(&Arrival {
-            key: format!("o:{}", ticket.nonce),
+            key: state_key(ticket),
             kind: Kind::Login,
             person: ticket.person.to_string(),
             body: String::new(),
@@ -166,6 +178,17 @@ async fn claim_state(app: &App, ticket: &Ticket) -> Result<Seen, StoreError> {
         .await?;
     tx.commit().await?;
     Ok(seen)
+}
+
+/// The link works again: the wrong account was logged in, or Feishu did not answer.
+async fn release_state(app: &App, ticket: &Ticket) -> Result<(), StoreError> {
+    let mut tx = app.store.begin().await?;
+    tx.forget_login(&state_key(ticket)).await?;
+    tx.commit().await
+}
+
+fn state_key(ticket: &Ticket) -> String {
+    format!("o:{}", ticket.nonce)
 }
 
 async fn keep(app: &App, ticket: &Ticket, tokens: UserTokens) -> Result<u64, StoreError> {
@@ -204,6 +227,11 @@ fn sealed(app: &App, person: &OpenId, tokens: UserTokens, now: Timestamp, fence:
     }
 }
 
+/// Whether this authorization can be read with our key.
+pub fn opens(app: &App, kept: &Authorization) -> bool {
+    app.secrets.open::<Tokens>(&kept.open_id, &kept.sealed).is_some()
+}
+
 /// A user token of this person that is good for a while, refreshed if need be. `stale` is a token that Feishu has just
 /// refused: it is not given out again.
 ///
@@ -214,9 +242,8 @@ pub async fn user_token(app: &App, person: &OpenId, stale: Option<&SecretString>
     loop {
         let Some(kept) = app.store.authorization(person).await? else { return Err(NoToken::NeedsLogin) };
         let Some(tokens) = app.secrets.open::<Tokens>(person, &kept.sealed) else {
-            // Sealed under another SECRET_KEY: nobody can open it any more.
-            tracing::warn!(%person, "an authorization does not open under this SECRET_KEY and was deleted");
-            app.store.drop_authorization(person, kept.fence).await?;
+            // The key may be the mistake, of this replica alone or for the moment: under the right one it opens again.
+            tracing::warn!(%person, "an authorization does not open under this SECRET_KEY; was the setting changed?");
             return Err(NoToken::NeedsLogin);
         };
         let now = app.now();
@@ -273,10 +300,11 @@ async fn renew(app: &App, kept: &Authorization, refresh: SecretString, fence: i6
     }
 }
 
-/// The revocation event: Feishu took the tokens back.
-pub async fn revoked(app: &App, person: &OpenId) -> Result<(), StoreError> {
+/// The revocation event: Feishu took back the tokens granted up to `at`. It may come late or again, when the person has
+/// long authorized anew; without a moment it counts for all.
+pub async fn revoked(app: &App, person: &OpenId, at: Option<Timestamp>) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
-    tx.forget_authorization(person).await?;
+    tx.forget_authorization(person, at.unwrap_or(Timestamp(i64::MAX))).await?;
     tx.commit().await
 }
 

@@ -8,17 +8,21 @@ use super::letters::{answer, uuid};
 use super::{Trouble, authorize, press};
 use crate::domain::broadcast::State;
 use crate::domain::command::ListFilter;
-use crate::domain::ids::BroadcastId;
+use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::policy::{Action, Deed, Roles};
 use crate::domain::report::Report;
 use crate::feishu::contacts::Department;
 use crate::feishu::oauth::OauthError;
+use crate::store::Tx;
 use crate::store::letters::{Letter, Receiver};
 use crate::view::answers::Granted;
 use crate::view::{Text, answers, cards, help, result, text};
 
 /// Departments that `/departments` lists.
 const DEPARTMENTS_SHOWN_MAX: usize = 20;
+
+/// Tries of a command that finds an authorization which was not there a moment ago, before it waits for another.
+const LOOKS_MAX: i64 = 3;
 
 /// `/status [ID]`: one broadcast in full; without an id the newest one of this person, or of all.
 pub async fn status(request: &Request<'_>, id: Option<BroadcastId>) -> Result<(), Trouble> {
@@ -128,7 +132,7 @@ pub async fn login(request: &Request<'_>) -> Result<(), Trouble> {
 pub async fn logout(request: &Request<'_>) -> Result<(), Trouble> {
     let app = request.app;
     let mut tx = app.store.begin().await?;
-    let had = tx.forget_authorization(request.person()).await?;
+    let had = tx.forget_authorization(request.person(), Timestamp(i64::MAX)).await?;
     tx.post(&answer(request, "answer", &answers::logged_out(had)), app.now()).await?;
     tx.finish_event(request.claim).await?;
     tx.commit().await?;
@@ -139,7 +143,7 @@ pub async fn logout(request: &Request<'_>) -> Result<(), Trouble> {
 /// `/whoami`: open_id, roles, authorization.
 pub async fn whoami(request: &Request<'_>, roles: Roles) -> Result<(), Trouble> {
     let app = request.app;
-    let kept = app.store.authorization(request.person()).await?;
+    let kept = app.store.authorization(request.person()).await?.filter(|kept| authorize::opens(app, kept));
     // What lapses is the refresh token: until then the bot renews the access token by itself.
     let granted = kept.and_then(|kept| match kept.refresh_until {
         Some(until) => (app.now() < until).then_some(Granted::Renewed { until }),
@@ -162,6 +166,13 @@ pub async fn unresolved(request: &Request<'_>, error: ResolveError) -> Result<()
             match login_card(request, true) {
                 Ok(letter) => {
                     let mut tx = app.store.begin().await?;
+                    tx.hold_event(request.claim).await?;
+                    if !matches!(error, ResolveError::NeedsScopes(_)) && has_come(request, &mut tx).await? {
+                        tx.postpone_event(request.claim, app.now()).await?;
+                        tx.commit().await?;
+                        app.wake.inbox.notify_one();
+                        return Ok(());
+                    }
                     tx.post(&letter, app.now()).await?;
                     tx.park_event(request.claim, app.now().after(authorize::LOGIN_WAIT)).await?;
                     tx.commit().await?;
@@ -177,6 +188,17 @@ pub async fn unresolved(request: &Request<'_>, error: ResolveError) -> Result<()
         }
         ResolveError::NoToken(authorize::NoToken::Trouble(trouble)) | ResolveError::Trouble(trouble) => Err(trouble),
     }
+}
+
+/// Whether the authorization has come while the command found that it was missing: then nobody would wake it any more.
+async fn has_come(request: &Request<'_>, tx: &mut Tx) -> Result<bool, Trouble> {
+    let app = request.app;
+    let kept = tx.authorization(request.person()).await?;
+    let is_new = kept.is_some_and(|kept| {
+        // One that Feishu refuses although it is new must not be tried for ever.
+        kept.granted_at >= request.claim.received_at && authorize::opens(app, &kept)
+    });
+    Ok(is_new && request.claim.attempts < LOOKS_MAX)
 }
 
 /// The login card, or what to say where it cannot work.

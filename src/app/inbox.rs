@@ -100,7 +100,7 @@ async fn desk(app: &App, claim: &Claim, event: Event) -> Result<(), Trouble> {
         EventKind::Message(message) => message_desk(app, claim, &message).await,
         EventKind::TokenRevoked { open_id, .. } => {
             if let Some(person) = open_id {
-                authorize::revoked(app, &person).await?;
+                authorize::revoked(app, &person, event.created_at).await?;
             }
             Ok(end(app, claim).await?)
         }

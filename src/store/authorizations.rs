@@ -1,6 +1,6 @@
 //! Admins' authorizations for department search. What is stored is sealed before it comes here.
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, Tx};
 use crate::domain::ids::{OpenId, Timestamp};
@@ -18,25 +18,29 @@ pub struct Authorization {
     pub fence: i64,
 }
 
+async fn read(connection: &mut AnyConnection, open_id: &OpenId) -> Result<Option<Authorization>, StoreError> {
+    let row = sqlx::query(
+        "select open_id, sealed, scope, access_until, refresh_until, granted_at, fence
+         from authorizations where open_id = $1",
+    )
+    .bind(open_id.as_str())
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Authorization {
+        open_id: super::id(row.try_get("open_id")?, OpenId::new)?,
+        sealed: row.try_get("sealed")?,
+        scope: row.try_get("scope")?,
+        access_until: Timestamp(row.try_get("access_until")?),
+        refresh_until: row.try_get::<Option<i64>, _>("refresh_until")?.map(Timestamp),
+        granted_at: Timestamp(row.try_get("granted_at")?),
+        fence: row.try_get("fence")?,
+    }))
+}
+
 impl Store {
     pub async fn authorization(&self, open_id: &OpenId) -> Result<Option<Authorization>, StoreError> {
-        let row = sqlx::query(
-            "select open_id, sealed, scope, access_until, refresh_until, granted_at, fence
-             from authorizations where open_id = $1",
-        )
-        .bind(open_id.as_str())
-        .fetch_optional(&mut *self.reader().await?)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Authorization {
-            open_id: super::id(row.try_get("open_id")?, OpenId::new)?,
-            sealed: row.try_get("sealed")?,
-            scope: row.try_get("scope")?,
-            access_until: Timestamp(row.try_get("access_until")?),
-            refresh_until: row.try_get::<Option<i64>, _>("refresh_until")?.map(Timestamp),
-            granted_at: Timestamp(row.try_get("granted_at")?),
-            fence: row.try_get("fence")?,
-        }))
+        read(&mut *self.reader().await?, open_id).await
     }
 
     /// Takes the right to refresh this authorization until `lease_until`. `None` when somebody else is at it, or
@@ -111,6 +115,10 @@ impl Store {
 }
 
 impl Tx {
+    pub async fn authorization(&mut self, open_id: &OpenId) -> Result<Option<Authorization>, StoreError> {
+        read(self.connection(), open_id).await
+    }
+
     /// Stores a new authorization, replacing an older one.
     pub async fn authorize(&mut self, fresh: &Authorization) -> Result<(), StoreError> {
         sqlx::query(
@@ -132,10 +140,11 @@ impl Tx {
         Ok(())
     }
 
-    /// Forgets an authorization. Returns whether there was one.
-    pub async fn forget_authorization(&mut self, open_id: &OpenId) -> Result<bool, StoreError> {
-        let done = sqlx::query("delete from authorizations where open_id = $1")
+    /// Forgets an authorization that was granted at `until` or before. Returns whether there was one.
+    pub async fn forget_authorization(&mut self, open_id: &OpenId, until: Timestamp) -> Result<bool, StoreError> {
+        let done = sqlx::query("delete from authorizations where open_id = $1 and granted_at <= $2")
             .bind(open_id.as_str())
+            .bind(until.0)
             .execute(self.connection())
             .await?;
         Ok(done.rows_affected() == 1)

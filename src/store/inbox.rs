@@ -214,6 +214,12 @@ impl Tx {
         insert(self.connection(), arrival, "done").await
     }
 
+    /// Makes a used login link new again.
+    pub async fn forget_login(&mut self, key: &str) -> Result<(), StoreError> {
+        sqlx::query("delete from inbox where key = $1 and kind = 'login'").bind(key).execute(self.connection()).await?;
+        Ok(())
+    }
+
     /// Ends an event together with everything it led to.
     ///
     /// # Errors
@@ -239,6 +245,20 @@ impl Tx {
                 .execute(self.connection())
                 .await?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+    }
+
+    /// Keeps others from this event until the transaction ends: whoever authorizes its person meanwhile waits, and
+    /// then finds it parked. What is read after this is as new as what they wrote.
+    ///
+    /// # Errors
+    /// As [`Self::finish_event`].
+    pub async fn hold_event(&mut self, claim: &Claim) -> Result<(), StoreError> {
+        let held = sqlx::query("update inbox set fence = fence where key = $1 and fence = $2 and state = 'taken'")
+            .bind(&claim.key)
+            .bind(claim.fence)
+            .execute(self.connection())
+            .await?;
+        if held.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
     }
 
     /// Puts an event back for later.
@@ -280,6 +300,11 @@ impl Tx {
 
     /// Lets the events that waited for this person's authorization go on. Returns how many.
     pub async fn unpark_events(&mut self, person: &OpenId, now: Timestamp) -> Result<u64, StoreError> {
+        // One that is just being parked is waited for: see `hold_event`.
+        sqlx::query("update inbox set fence = fence where person = $1 and state = 'taken'")
+            .bind(person.as_str())
+            .execute(self.connection())
+            .await?;
         let done = sqlx::query(
             "update inbox set state = 'new', not_before = $2, parked_until = null, attempts = 0
              where person = $1 and state = 'parked'",

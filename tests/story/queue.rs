@@ -1,18 +1,24 @@
 //! The queues in the store: nobody's flood and nobody's silence keeps anyone else waiting.
 //!
-//! Told on the store itself, with moments made up for the purpose, since hours and floods are what it is about.
+//! Told mostly on the store itself, with moments made up for the purpose, since hours and floods are what it is about.
 
 use std::time::Duration;
 
+use anyhow::Context;
+use feishu_broadcast::app::authorize::{self, NoToken};
+use feishu_broadcast::app::inbox::Request;
+use feishu_broadcast::app::{LEASE, commands, directory, tidy};
+use feishu_broadcast::domain::broadcast::State;
 use feishu_broadcast::domain::ids::{MessageId, OpenId, Timestamp};
+use feishu_broadcast::feishu::event::{Event, EventKind};
 use feishu_broadcast::store::inbox::{Arrival, Kind};
 use feishu_broadcast::store::letters::{Letter, LetterOutcome, Receiver};
 use feishu_broadcast::store::{Engine, Store, StoreError};
 
-use crate::stage::Database;
+use crate::sandbox::Company;
+use crate::stage::{Database, story, story_with};
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
-const LEASE: Duration = Duration::from_secs(120);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Plays with a store of its own.
@@ -208,6 +214,106 @@ async fn a_database_that_is_busy_with_another_is_a_collision_not_a_failure() {
         let met = store.begin().await.err();
         assert!(matches!(met, Some(StoreError::Conflict)), "{met:?}");
         sqlx::query("rollback").execute(&mut other).await?;
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_broadcast_that_cannot_be_read_holds_up_no_other() {
+    let data = tempfile::tempdir().expect("a directory for the database");
+    let database = data.path().join("broken.db");
+    let url = format!("sqlite://{}", database.display());
+    story_with(&[("DATABASE_URL", &url)], Company::small(), async |stage| {
+        let to = stage.person("陈晨").open_id;
+        stage.propose("王芳", &format!("/broadcast {to} 先来的")).await?;
+        stage.propose("王芳", &format!("/broadcast {to} 后来的")).await?;
+        let store = &stage.bot.app.store;
+        let both = store.recent(None, None).await?;
+        let [sound, broken] = &both[..] else { anyhow::bail!("not two") };
+        let mut other = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await?;
+        let doc: (String,) = sqlx::query_as("select doc from broadcasts where id = $1")
+            .bind(broken.id.as_str())
+            .fetch_one(&mut other)
+            .await?;
+        let write = "update broadcasts set doc = $2 where id = $1";
+        sqlx::query(write).bind(broken.id.as_str()).bind("{}").execute(&mut other).await?;
+        stage.tenant.later(25 * 60 * MINUTE).await;
+        tidy::step(&stage.bot.app).await?;
+        let sound = store.broadcast(&sound.id).await?.context("it is gone")?;
+        assert_eq!(sound.state, State::Expired);
+        sqlx::query(write).bind(broken.id.as_str()).bind(&doc.0).execute(&mut other).await?;
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_late_word_of_an_old_revocation_leaves_the_new_authorization_alone() {
+    story(async |stage| {
+        let wang = OpenId::new(stage.person("王芳").open_id).context("an open_id")?;
+        let app = &stage.bot.app;
+        let before = app.now();
+        stage.later(MINUTE).await?;
+        stage.authorize("王芳").await?;
+        authorize::revoked(app, &wang, Some(before)).await?;
+        assert!(app.store.authorization(&wang).await?.is_some());
+        authorize::revoked(app, &wang, Some(app.now())).await?;
+        assert!(app.store.authorization(&wang).await?.is_none());
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_secret_key_costs_nobody_their_authorization() {
+    story(async |stage| {
+        stage.authorize("王芳").await?;
+        stage.restart_with(&[("SECRET_KEY", "c3RvcnktdGVsbGVycy1rZWVwLXRoZWlyLXNlY3JldHM=")]).await?;
+        assert!(stage.ask("王芳", "/whoami").await?.text.contains("未授权"));
+        assert!(stage.ask("王芳", "/departments 销售部").await?.text.contains("去授权"));
+        stage.later(61 * MINUTE).await?;
+        stage.restart_with(&[("SECRET_KEY", "")]).await?;
+        assert!(stage.ask("王芳", "/departments 销售部").await?.text.contains("找到"));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_link_that_authorized_nobody_can_be_used_again() {
+    story(async |stage| {
+        let card = stage.ask("王芳", "/login").await?;
+        let consent = stage.open_login(&card).await?;
+        for (name, status) in [("林悦", 403), ("王芳", 200), ("王芳", 400)] {
+            let back = stage.tenant.consents(&consent, name).map_err(anyhow::Error::msg)?;
+            assert_eq!(stage.get(&back).await?.status(), status, "{name}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_authorization_that_comes_while_the_command_is_being_parked_is_not_missed() {
+    story(async |stage| {
+        let card = stage.ask("王芳", "/login").await?;
+        let consent = stage.open_login(&card).await?;
+        let back = stage.tenant.consents(&consent, "王芳").map_err(anyhow::Error::msg)?;
+        assert_eq!(stage.person("王芳").says("/departments 销售部").await.status, 200);
+        let app = &stage.bot.app;
+        let claim = app.store.claim_event(app.now(), app.now().after(LEASE)).await?.context("no event")?;
+        let EventKind::Message(message) = Event::parse(claim.body.as_bytes())?.kind else {
+            anyhow::bail!("no message")
+        };
+        // The desk has found nothing; the person comes back from the consent page only now.
+        assert_eq!(stage.get(&back).await?.status(), 200);
+        let request = Request { app, claim: &claim, message: &message, language: None };
+        let missing = directory::ResolveError::NoToken(NoToken::NeedsLogin);
+        commands::unresolved(&request, missing).await?;
+        stage.settle().await?;
+        let answered = stage.person("王芳").chat().iter().any(|said| said.from_bot && said.text.contains("找到"));
+        assert!(answered, "the command waits for an authorization that is there");
         Ok(())
     })
     .await;
