@@ -4,20 +4,24 @@
 //! stops the start with one line that names it, says what is wrong and shows a right one.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
-use url::{Host, Url};
+use url::Url;
 
 use crate::app::secrets::{KEY_BYTES, Secrets};
 use crate::domain::ids::OpenId;
 use crate::domain::policy::{Policy, PolicyError};
+
+mod values;
+
+use values::{address, duration, origin};
 
 #[derive(Parser)]
 #[command(name = "feishu-broadcast", version, about, max_term_width = 110)]
@@ -26,6 +30,23 @@ pub struct Cli {
     pub command: Option<Command>,
     #[command(flatten)]
     pub settings: Settings,
+}
+
+impl Cli {
+    /// From settings by their names, `FEISHU_APP_ID` and so on, and from nothing else: the environment of whoever
+    /// starts a playground or a test does not count.
+    ///
+    /// # Errors
+    /// A name that is no setting.
+    pub fn from_settings<N: AsRef<str>, V: AsRef<str>>(
+        settings: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, clap::Error> {
+        let flag =
+            |(name, value): (N, V)| format!("--{}={}", name.as_ref().to_lowercase().replace('_', "-"), value.as_ref());
+        let args = std::iter::once("feishu-broadcast".to_owned()).chain(settings.into_iter().map(flag));
+        let deaf = Self::command().mut_args(|arg| arg.env(None::<&str>));
+        Self::from_arg_matches(&deaf.try_get_matches_from(args)?)
+    }
 }
 
 #[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
@@ -353,47 +374,6 @@ fn people(
         .collect()
 }
 
-fn address(name: &'static str, text: &str, example: &'static str) -> Result<SocketAddr, WrongSetting> {
-    // A name such as localhost is fine too; the first address it stands for is taken.
-    let found = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    found.ok_or_else(|| wrong(name, format!("“{text}” is no address with a port"), example))
-}
-
-/// An origin: https, or http on this very machine; no path, query or credentials.
-fn origin(name: &'static str, text: &str, example: &'static str) -> Result<Url, WrongSetting> {
-    // What stands before an @ may be a password.
-    let shown = text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, host)| format!("…@{host}"));
-    let url = Url::parse(text).map_err(|_| wrong(name, format!("“{shown}” is no URL"), example))?;
-    let loopback = match url.host() {
-        Some(Host::Domain(domain)) => domain == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
-        return Err(wrong(name, format!("“{shown}” is not https"), example));
-    }
-    let bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
-    if !bare || !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong(name, "is more than an origin (scheme, host and port)", example));
-    }
-    Ok(url)
-}
-
-/// `2s`, `15m`, `24h`, `7d`; at least one second.
-fn duration(text: &str) -> Option<Duration> {
-    let unit = text.chars().last()?;
-    let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    number.checked_mul(seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -486,6 +466,16 @@ mod tests {
             assert_eq!(cli.command, Some(Command::Serve));
             assert_eq!(cli.settings.timezone.as_deref(), Some("UTC"));
         }
+    }
+
+    #[test]
+    fn settings_by_name_ignore_the_environment() {
+        let deaf = Cli::command().mut_args(|arg| arg.env(None::<&str>));
+        assert!(deaf.get_arguments().all(|arg| arg.get_env().is_none()));
+        let cli = Cli::from_settings([("TIMEZONE", "UTC"), ("METRICS_ADDR", "")]).expect("known names");
+        assert_eq!(cli.settings.timezone.as_deref(), Some("UTC"));
+        assert_eq!(cli.settings.metrics_addr.as_deref(), Some(""));
+        assert!(Cli::from_settings([("TIMEZON", "UTC")]).is_err());
     }
 
     #[test]

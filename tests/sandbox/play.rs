@@ -25,7 +25,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use actix_web::{App, HttpServer, web};
 use anyhow::Context;
-use clap::Parser;
 use feishu_broadcast::app::authorize::login_url;
 use feishu_broadcast::app::clock::{Clock, SystemClock};
 use feishu_broadcast::bot::{Bot, Loops};
@@ -82,8 +81,8 @@ async fn start_bot(tenant: &Tenant) -> anyhow::Result<Running> {
     settings.push(("LISTEN_ADDR".into(), free.to_string()));
     settings.push(("METRICS_ADDR".into(), String::new()));
     settings.push(("DATABASE_URL".into(), format!("sqlite://{}", data.path().join("playground.db").display())));
-    let flags = settings.iter().map(|(name, value)| format!("--{}={value}", name.to_lowercase().replace('_', "-")));
-    let cli = Cli::try_parse_from(std::iter::once("feishu-broadcast".to_owned()).chain(flags))?;
+    // The environment here is that of somebody's desk, where another bot's settings may lie about.
+    let cli = Cli::from_settings(settings)?;
     let clock = Arc::new(TenantClock(tenant.clock_offset()));
     let bot = Bot::start(cli.settings.check()?, clock, None, Loops::Running).await?;
     tenant.allow_redirect(&format!("{url}/oauth/callback"));
@@ -96,7 +95,7 @@ async fn authorize(tenant: &Tenant, bot: &Running) -> anyhow::Result<()> {
     let admin = tenant.person(look::FIRST_ADMIN);
     let person = OpenId::new(admin.open_id.clone()).context("an employee without an open_id")?;
     let link = login_url(&bot.bot.app, &person).context("the bot has no public address")?;
-    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let browser = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
     let answer = browser.get(link).send().await?;
     let consent = answer.headers().get("location").and_then(|to| to.to_str().ok()).context("no consent page")?;
     let back = tenant.consents(consent, &admin.name).map_err(anyhow::Error::msg)?;

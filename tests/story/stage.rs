@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use clap::Parser;
 use feishu_broadcast::app::clock::{Clock, SystemClock};
 use feishu_broadcast::app::{Step, worker};
 use feishu_broadcast::bot::{Bot, Loops};
@@ -272,8 +271,7 @@ impl Stage {
 }
 
 async fn start(settings: &[(String, String)], tenant: &Tenant) -> anyhow::Result<Bot> {
-    let flags = settings.iter().map(|(name, value)| format!("--{}={value}", name.to_lowercase().replace('_', "-")));
-    let cli = Cli::try_parse_from(std::iter::once("feishu-broadcast".to_owned()).chain(flags))?;
+    let cli = Cli::from_settings(settings.iter().map(|(name, value)| (name, value)))?;
     let clock = Arc::new(TenantClock(tenant.clock_offset()));
     let bot = Bot::start(cli.settings.check()?, clock, None, Loops::ByHand).await?;
     tenant.connect(&format!("http://{}", bot.address()));

@@ -38,7 +38,7 @@ enum Trouble {
 const SWITCHES: [Switch; 8] = [
     Switch {
         id: "lost_answer",
-        zh: "下一次批量发送：平台照发了，回答却在路上丢了。机器人不会擅自重发，而是标为「存疑」，请人决定。",
+        zh: "下一次批量发送：平台照发了，回答却在路上丢了。机器人不会擅自重发，而是标为「结果未知」，请人决定。",
         en: "The next batch goes out, but the answer is lost on the way. The bot does not send again on a guess: it calls \
              the batch in doubt and asks a person.",
         trouble: Trouble::Armed(|| Fault::lost_answer("batch_send")),
@@ -57,7 +57,7 @@ const SWITCHES: [Switch; 8] = [
     },
     Switch {
         id: "gateway",
-        zh: "下一次批量发送：网关回了一页 HTML 502。谁也不知道发没发出去，所以也是「存疑」。",
+        zh: "下一次批量发送：网关回了一页 HTML 502。谁也不知道发没发出去，所以也是「结果未知」。",
         en: "The next batch send gets an HTML 502 from the gateway. Nobody can know whether it went out: in doubt as well.",
         trouble: Trouble::Armed(|| Fault::wire("batch_send", When::BeforeAccept, Wire::Html502)),
     },
