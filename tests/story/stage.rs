@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use feishu_broadcast::app::clock::{Clock, SystemClock};
-use feishu_broadcast::app::{Step, worker};
+use feishu_broadcast::app::{LEASE, Step, worker};
 use feishu_broadcast::bot::{Bot, Loops};
 use feishu_broadcast::config::Cli;
 use feishu_broadcast::domain::ids::Timestamp;
+use feishu_broadcast::store::Engine;
 use futures_util::FutureExt;
 use sqlx::{Connection, PgConnection, Row};
 
@@ -148,6 +149,10 @@ impl Stage {
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         let fresh = start(&self.settings, &self.tenant).await?;
         std::mem::replace(&mut self.bot, fresh).stop().await;
+        if self.bot.app.store.engine() == Engine::Postgres {
+            // Another replica might still hold what the dead one held: it is anybody's once the leases have run out.
+            self.tenant.later(LEASE).await;
+        }
         Ok(())
     }
 
