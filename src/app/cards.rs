@@ -65,7 +65,7 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
             newest
         }
     };
-    app.talk.next().await;
+    app.talk.next(&app.store, || app.now()).await;
     let shown = match &claim.message_id {
         Some(message) => app.feishu.patch_card(now, message, &draft.card).await.map(|()| message.clone()),
         None => {

@@ -14,6 +14,7 @@ use crate::domain::plan;
 use crate::domain::report::Report;
 use crate::feishu::error::{self, Class, SendError};
 use crate::store::batches::BatchClaim;
+use crate::store::pace::Ring;
 use crate::store::{StoreError, Tx};
 
 /// How long a sender answers for its batch: the call's own limit of 30 s, a fresh token before it, and room.
@@ -55,7 +56,7 @@ pub async fn turn(app: &App) -> Result<Turn, StoreError> {
     if !app.store.has_batch(app.now()).await? {
         return Ok(Turn::Nothing);
     }
-    let at = app.store.reserve_call(app.now()).await?;
+    let at = app.store.reserve_call(Ring::Batches, app.now()).await?;
     let wait = at.since(app.now());
     if wait >= SHOWN_FROM {
         show_waiting(app, at).await?;

@@ -66,7 +66,7 @@ fn reply(message: &MessageReceived, purpose: &str, text: String) -> Letter {
 pub async fn step(app: &App) -> Result<Step, StoreError> {
     let now = app.now();
     let Some(letter) = app.store.claim_letter(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
-    app.talk.next().await;
+    app.talk.next(&app.store, || app.now()).await;
     let sent = match &letter.reply_to {
         Some(message) => app.feishu.reply_message(now, message, &letter.msg_type, &letter.content, &letter.uuid).await,
         None => {

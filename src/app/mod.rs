@@ -72,7 +72,7 @@ pub struct App {
     pub zone: TimeZone,
     pub directory: directory::Directory,
     pub strangers: stranger::Strangers,
-    /// The pace of messages and cards, which is this process's own; that of `batch_send` is in the store.
+    /// The pace of messages and cards.
     pub talk: pace::Pace,
     pub wake: Wake,
     /// How far the database's clock is ahead of this machine's, in ms.

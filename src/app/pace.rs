@@ -1,9 +1,13 @@
-//! The pace of messages and cards: never faster than the platform allows for one app. `batch_send`, where a lost second
-//! counts and all replicas share one limit, takes its moments from [`crate::store::pace`].
+//! The pace of messages and cards: never faster than the platform allows for one app. Where replicas share the app they
+//! take their moments from [`crate::store::pace`], as `batch_send` does everywhere.
 
 use std::num::NonZeroU32;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use crate::domain::ids::Timestamp;
+use crate::store::pace::Ring;
+use crate::store::{Engine, Store};
 
 /// Calls a second. Source: "rate limits", tier 4, 50/s; a tenth is left for clocks that disagree.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(45).expect("not zero");
@@ -28,10 +32,17 @@ impl Pace {
         }
     }
 
-    /// Waits until one more call may be made.
-    pub async fn next(&self) {
+    /// Waits until one more call may be made, by this process and by all that share its store.
+    pub async fn next(&self, store: &Store, now: impl Fn() -> Timestamp) {
         self.minute.until_ready().await;
         self.second.until_ready().await;
+        if store.engine() == Engine::Postgres {
+            let now = now();
+            match store.reserve_call(Ring::Talk, now).await {
+                Ok(at) => tokio::time::sleep(at.since(now)).await,
+                Err(error) => tracing::warn!(%error, "the shared pace cannot be read; this replica keeps its own"),
+            }
+        }
     }
 }
 

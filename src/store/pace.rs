@@ -1,4 +1,4 @@
-//! The pace that all replicas share: every call of `batch_send` takes its moment from here before it is made.
+//! The pace that all replicas share: a call takes its moment from here before it is made.
 
 use sqlx::Row;
 
@@ -6,20 +6,49 @@ use super::{Store, StoreError};
 use crate::domain::ids::Timestamp;
 use crate::domain::pace::{Before, PER_MINUTE, PER_SECOND, next};
 
+/// Calls that are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ring {
+    /// `batch_send`.
+    Batches,
+    /// Messages and cards, new and updated.
+    Talk,
+}
+
+impl Ring {
+    fn as_str(self) -> &'static str {
+        match self {
+            Ring::Batches => "batches",
+            Ring::Talk => "talk",
+        }
+    }
+
+    /// Calls in any second. A lost second counts for batches; for the rest a tenth is left, because what lies between
+    /// the moment and the arrival is not the same for all replicas.
+    fn per_second(self) -> i64 {
+        match self {
+            Ring::Batches => PER_SECOND,
+            Ring::Talk => PER_SECOND * 9 / 10,
+        }
+    }
+}
+
 impl Store {
     /// Reserves the next call and returns when it may be made. A reservation that is not used is lost.
-    pub async fn reserve_call(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+    pub async fn reserve_call(&self, ring: Ring, now: Timestamp) -> Result<Timestamp, StoreError> {
         let mut tx = self.begin().await?;
         // Whoever counts next waits for this transaction, on either database.
-        let row = sqlx::query("update pace_count set calls = calls + 1 where one = 1 returning calls")
+        let row = sqlx::query("update pace_count set calls = calls + 1 where ring = $1 returning calls")
+            .bind(ring.as_str())
             .fetch_one(tx.connection())
             .await?;
         let call: i64 = row.try_get("calls")?;
-        let slots = [call - 1, call - PER_SECOND, call - PER_MINUTE].map(|call| call.rem_euclid(PER_MINUTE));
-        let rows = sqlx::query("select slot, call, made_at from pace where slot in ($1, $2, $3)")
+        let slots = [call - 1, call - ring.per_second(), call - PER_MINUTE].map(|call| call.rem_euclid(PER_MINUTE));
+        let rows = sqlx::query("select slot, call, made_at from pace where ring = $4 and slot in ($1, $2, $3)")
             .bind(slots[0])
             .bind(slots[1])
             .bind(slots[2])
+            .bind(ring.as_str())
             .fetch_all(tx.connection())
             .await?;
         let mut before = Before::default();
@@ -27,7 +56,7 @@ impl Store {
             let made_at = Some(Timestamp(row.try_get("made_at")?));
             match call - row.try_get::<i64, _>("call")? {
                 1 => before.last = made_at,
-                PER_SECOND => before.second = made_at,
+                ago if ago == ring.per_second() => before.second = made_at,
                 PER_MINUTE => before.minute = made_at,
                 // A slot that nobody has written for a round: nothing to wait for.
                 _ => {}
@@ -35,12 +64,13 @@ impl Store {
         }
         let at = next(&before, now);
         sqlx::query(
-            "insert into pace (slot, call, made_at) values ($1, $2, $3)
-             on conflict (slot) do update set call = excluded.call, made_at = excluded.made_at",
+            "insert into pace (slot, call, made_at, ring) values ($1, $2, $3, $4)
+             on conflict (ring, slot) do update set call = excluded.call, made_at = excluded.made_at",
         )
         .bind(call.rem_euclid(PER_MINUTE))
         .bind(call)
         .bind(at.0)
+        .bind(ring.as_str())
         .execute(tx.connection())
         .await?;
         tx.commit().await?;

@@ -134,15 +134,17 @@ create table authorizations (
     fence         bigint not null default 0
 );
 
--- When the last calls of batch_send were made, in a ring of as many as the platform counts in a minute. One row counts
--- them all, and is what the replicas queue at.
+-- When the last calls were made, in rings of as many as the platform counts in a minute: one ring for batch_send, one
+-- for messages and cards. One row counts a ring's calls, and is what the replicas queue at.
 create table pace_count (
-    one   bigint not null primary key check (one = 1),
+    ring  text   not null primary key check (ring in ('batches', 'talk')),
     calls bigint not null
 );
-insert into pace_count (one, calls) values (1, 0);
+insert into pace_count (ring, calls) values ('batches', 0), ('talk', 0);
 create table pace (
-    slot    bigint not null primary key,
+    ring    text   not null,
+    slot    bigint not null,
     call    bigint not null,
-    made_at bigint not null
+    made_at bigint not null,
+    primary key (ring, slot)
 );
