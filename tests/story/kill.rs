@@ -75,7 +75,7 @@ impl Asked {
     }
 
     fn is_over(&self, tenant: &Tenant) -> bool {
-        self.card(tenant).is_some_and(|card| card.text.contains("已发送"))
+        self.card(tenant).is_some_and(|card| card.text.starts_with("已发送"))
     }
 }
 
