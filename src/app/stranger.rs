@@ -85,7 +85,7 @@ pub fn answer(app: &Arc<App>, message: MessageReceived) {
         let uuid: String =
             hex::encode(Sha256::digest(format!("stranger {}", message.sender))).chars().take(50).collect();
         let chat = Receiver::Chat(message.chat_id.clone());
-        app.talk.next().await;
+        app.talk.next(&app.store, || app.now()).await;
         if let Err(error) = app.feishu.send_message(app.now(), &chat, "text", &content, &uuid).await {
             tracing::debug!(%error, "a stranger could not be answered");
             app.strangers.told.invalidate(&message.sender);
