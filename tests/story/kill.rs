@@ -216,6 +216,8 @@ async fn nobody_gets_it_twice_and_nobody_is_left_out_however_often_the_program_i
     let database = Database::new(data.path()).await?;
     let company = (0..CROWD).fold(Company::small(), |company, n| company.person(&format!("员工{n:03}"), &["工厂"]));
     let mut running = Running::start_in(company, &[("DATABASE_URL", &database.url)]).await?;
+    // Fifty broadcasts within seconds are more cards than one chat takes, and the waits are not what is asked here.
+    running.tenant.switch(|switches| switches.rates = false);
     let killed = Arc::new(AtomicUsize::new(0));
     let mut colleagues = Colleagues { tenant: running.tenant.clone(), dice: Dice(dice.0 ^ 1), asked: vec![] };
 
@@ -270,8 +272,6 @@ async fn nobody_gets_it_twice_and_nobody_is_left_out_however_often_the_program_i
     told.with_context(|| {
         running.output().chars().rev().take(4000).collect::<String>().chars().rev().collect::<String>()
     })?;
-    // Fifty broadcasts within seconds are more cards than a chat takes; what is refused comes later.
-    colleagues.tenant.forgive("more than 5 messages a second to one chat");
     // A press that waits for its answer while the program starts keeps its card from being updated.
     colleagues.tenant.forgive("card action is lock");
     let violations = colleagues.tenant.violations();
