@@ -1,6 +1,7 @@
 //! The two languages the bot speaks, and how it tells which one a person wrote in.
 
 use super::command::CommandName;
+use super::ids::BroadcastId;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -22,7 +23,9 @@ impl Language {
         let mut words = said.filter(|word| {
             let letters = word.trim_matches(|c: char| !c.is_alphanumeric());
             // What belongs to a command is typed by everyone: `/list all`, `/help broadcast`.
-            let ours = CommandName::parse(letters).is_some() || ["all", "pending", "scheduled"].contains(&letters);
+            let ours = CommandName::parse(letters).is_some()
+                || BroadcastId::parse(letters).is_some()
+                || ["all", "pending", "scheduled"].contains(&letters);
             !ours
                 && letters.chars().count() > 1
                 && letters.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_uppercase())
@@ -49,6 +52,7 @@ mod tests {
         for text in [
             "/status K7M2QX",
             "/status k7m2qx",
+            "/status abcdef",
             "/whoami",
             "／login",
             "/list all",
