@@ -122,17 +122,17 @@ impl Bot {
     }
 
     /// Takes no more events, lets what has begun finish, closes the store. Returns whether everything finished.
-    pub async fn stop(self) -> bool {
+    pub async fn stop(&mut self) -> bool {
         // Side by side: what is still accepted while the loops drain is in the store, and goes on at the next start.
         let closing = join_all(self.servers.iter().map(|(handle, _)| web::stop(handle.clone())));
         let draining = async {
-            match self.workers {
+            match self.workers.take() {
                 Some(workers) => workers.stop(DRAIN).await,
                 None => true,
             }
         };
         let (_, drained) = tokio::join!(closing, draining);
-        if let Some(measuring) = self.measuring {
+        if let Some(measuring) = self.measuring.take() {
             measuring.abort();
         }
         self.app.store.close().await;

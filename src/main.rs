@@ -184,7 +184,7 @@ fn serve(cli: &Cli) -> ExitCode {
     };
     runtime.block_on(async {
         let metrics_addr = config.metrics_addr;
-        let bot = match Bot::start(config, Arc::new(SystemClock), metrics, Loops::Running).await {
+        let mut bot = match Bot::start(config, Arc::new(SystemClock), metrics, Loops::Running).await {
             Ok(bot) => bot,
             Err(error) => {
                 eprintln!("{error}");

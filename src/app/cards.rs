@@ -11,6 +11,7 @@ use crate::domain::batch::retry_wait;
 use crate::domain::broadcast::Broadcast;
 use crate::domain::content::Content;
 use crate::domain::ids::Timestamp;
+use crate::domain::quota::Day;
 use crate::domain::report::Report;
 use crate::feishu::error::{CallError, Class};
 use crate::feishu::messages::Receiver;
@@ -53,7 +54,12 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     if let Some(code) = claim.refused {
         broadcast.content = Content::Text(text::content_hidden(code).said(None));
     }
-    let json = card(&Facts { broadcast: &broadcast, report: &report, zone: &app.zone }, reader).to_string();
+    let quota_left = match broadcast.state.is_undecided() {
+        true => Some(app.store.quota_left(Day::of(app.now())).await?),
+        false => None,
+    };
+    let facts = Facts { broadcast: &broadcast, report: &report, zone: &app.zone, quota_left };
+    let json = card(&facts, reader).to_string();
     let json = if claim.refused.is_some() { without_marks(&json) } else { json };
     let newest = Draft { revision: broadcast.revision, card: json };
     let draft = match (&claim.message_id, &claim.draft) {

@@ -11,6 +11,7 @@ use crate::domain::batch::{Batch, BatchState, DoubtCause, Verdict, WaitCause};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::ids::Timestamp;
 use crate::domain::plan;
+use crate::domain::quota::Day;
 use crate::domain::report::Report;
 use crate::feishu::error::{self, Class, SendError};
 use crate::store::batches::BatchClaim;
@@ -28,6 +29,9 @@ const FIRST_POLL: Duration = Duration::from_secs(2);
 
 /// Calls of one batch that may be refused for the app's own credentials, before that counts as final.
 const CREDENTIALS_TRIES_MAX: i64 = 6;
+
+/// The day's messages are used up; nothing was sent. Source: batch_send, "error codes".
+const QUOTA_USED_UP: i64 = 11_247;
 
 /// Tries to write an outcome when the store does not answer. After that the batch will be found in doubt.
 const WRITES_MAX: u32 = 8;
@@ -87,7 +91,12 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
         refuse_tampered(app, broadcast).await?;
         return Ok(None);
     }
-    let started = broadcast.clone().follow(&Report::of(&tx.batches(&broadcast.id).await?));
+    if !tx.book(&claim.batch, Day::of(now)).await? {
+        drop(tx);
+        wait_for_quota(app, &next, now).await?;
+        return Ok(None);
+    }
+    let started = broadcast.clone().follow(&Report::of(&tx.batches(&broadcast.id).await?), now);
     tx.update_broadcast(&started, broadcast.revision).await?;
     if started.state != broadcast.state {
         tx.want_cards(&started.id, started.revision, now).await?;
@@ -107,7 +116,7 @@ pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
         }
         Err(error) => {
             tracing::warn!(%error, broadcast = %broadcast.id, seq = claim.batch.seq, "a batch was not accepted");
-            (verdict_of(&error, &claim.batch), error.log_id().map(str::to_owned))
+            (verdict_of(&error, &claim.batch, app.now()), error.log_id().map(str::to_owned))
         }
     };
     let outcome = outcome_word(&verdict);
@@ -129,14 +138,35 @@ pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
 
 /// Says on the cards that the platform's limit is being waited for.
 async fn show_waiting(app: &App, until: Timestamp) -> Result<(), StoreError> {
+    let now = app.now();
     let mut tx = app.store.begin().await?;
-    let Some(seen) = tx.next_batch(app.now()).await? else { return Ok(()) };
+    let Some(seen) = tx.next_batch(now).await? else { return Ok(()) };
     tx.broadcast(&seen.broadcast).await?;
-    let Some(mut next) = tx.next_batch(app.now()).await?.filter(|next| *next == seen) else { return Ok(()) };
-    next.outcome.waiting = Some(WaitCause::Pace);
-    next.not_before = until;
-    tx.move_batch(&next, BatchState::Planned).await?;
-    follow(&mut tx, &next.broadcast, app.now()).await?;
+    let Some(next) = tx.next_batch(now).await?.filter(|next| *next == seen) else { return Ok(()) };
+    postpone(app, tx, next, WaitCause::Pace, until).await
+}
+
+/// Today's messages do not suffice for this batch, nor for those behind it. Nothing was asked of Feishu.
+async fn wait_for_quota(app: &App, seen: &Batch, now: Timestamp) -> Result<(), StoreError> {
+    let mut tx = app.store.begin().await?;
+    tx.broadcast(&seen.broadcast).await?;
+    let Some(next) = tx.next_batch(now).await?.filter(|next| next == seen) else { return Ok(()) };
+    tracing::info!(broadcast = %next.broadcast, seq = next.seq, heads = next.heads, "the day's messages do not suffice");
+    postpone(app, tx, next, WaitCause::Quota, Day::of(now).over()).await
+}
+
+/// Lets a batch wait that has not been taken, visibly.
+async fn postpone(
+    app: &App,
+    mut tx: Tx,
+    mut batch: Batch,
+    cause: WaitCause,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    batch.outcome.waiting = Some(cause);
+    batch.not_before = until;
+    tx.move_batch(&batch, BatchState::Planned).await?;
+    follow(&mut tx, &batch.broadcast, app.now()).await?;
     tx.commit().await?;
     app.wake.cards.notify_one();
     Ok(())
@@ -170,7 +200,10 @@ async fn refuse_tampered(app: &App, broadcast: Broadcast) -> Result<(), StoreErr
 }
 
 /// What a failed call says about the batch.
-fn verdict_of(error: &SendError, batch: &Batch) -> Verdict {
+fn verdict_of(error: &SendError, batch: &Batch, now: Timestamp) -> Verdict {
+    if error.code() == Some(QUOTA_USED_UP) {
+        return Verdict::NotBefore { cause: WaitCause::Quota, moment: Day::of(now).over() };
+    }
     // No receipt, and every single id called invalid: there was nobody left to send to.
     if let SendError::NoReceipt { invalid, .. } = error
         && invalid.count() > 0
@@ -209,7 +242,7 @@ fn refused(error: &SendError) -> Verdict {
 fn outcome_word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Accepted { .. } => "accepted",
-        Verdict::TryAgain { .. } => "retry",
+        Verdict::TryAgain { .. } | Verdict::NotBefore { .. } => "retry",
         Verdict::Refused { .. } | Verdict::NothingValid { .. } => "refused",
         Verdict::Unknown { .. } => "in-doubt",
     }
@@ -242,6 +275,12 @@ async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<()
         settled.state = BatchState::Cancelled;
     }
     tx.settle_batch(claim, &settled, poll_at).await?;
+    if matches!(settled.state, BatchState::Planned | BatchState::Refused | BatchState::Cancelled) {
+        tx.rebook(&settled.broadcast, settled.seq, 0).await?;
+    }
+    if settled.outcome.waiting == Some(WaitCause::Quota) {
+        tx.use_up(Day::of(now)).await?;
+    }
     follow(&mut tx, &settled.broadcast, now).await?;
     tx.commit().await
 }
@@ -252,10 +291,13 @@ pub async fn follow(tx: &mut Tx, id: &crate::domain::ids::BroadcastId, now: Time
         return Err(StoreError::Unreadable("a batch without its broadcast".into()));
     };
     let report = Report::of(&tx.batches(id).await?);
-    let after = before.clone().follow(&report);
+    let after = before.clone().follow(&report, now);
     tx.update_broadcast(&after, before.revision).await?;
     tx.want_cards(id, after.revision, now).await?;
-    if after.state != before.state && (after.state.is_settled() || after.state == State::InDoubt) {
+    if let (Some(hold), None) = (after.hold, before.hold) {
+        tell_author(tx, &after, &report, now).await?;
+        tracing::warn!(broadcast = %id, cause = ?hold.cause, "a broadcast is on hold until its author says go on");
+    } else if after.state != before.state && (after.state.is_settled() || after.state == State::InDoubt) {
         tell_author(tx, &after, &report, now).await?;
         metrics::counter!("feishu_broadcast_broadcasts_total", "state" => after.state.as_str()).increment(1);
         tracing::info!(broadcast = %id, state = after.state.as_str(), "a broadcast came to rest");

@@ -12,6 +12,7 @@ pub mod directory;
 pub mod dispatch;
 pub mod inbox;
 pub mod letters;
+pub mod life;
 pub mod pace;
 pub mod press;
 pub mod progress;

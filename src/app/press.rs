@@ -9,6 +9,7 @@ use super::letters::{text_content, uuid};
 use super::{App, request};
 use crate::domain::batch::BatchState;
 use crate::domain::broadcast::{Broadcast, Stale, State};
+use crate::domain::hold::{Hold, HoldCause};
 use crate::domain::ids::{BroadcastId, DepartmentId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Deed};
 use crate::domain::report::Report;
@@ -149,7 +150,7 @@ async fn act(
             tx.reshow_card(&before.id, person, app.now().after(AFTER_ANSWER)).await?;
             return Ok(Ok(Toast::info(answers::refreshing())));
         }
-        Action::Confirm => return Ok(Ok(Toast::info(answers::nothing_to_confirm()))),
+        Action::Confirm => return go_on(app, tx, before, press.version).await,
         Action::Recall => return Ok(Ok(Toast::info(answers::recall_comes_later()))),
     };
     let after = match moved {
@@ -181,7 +182,7 @@ pub async fn write_cancelled(
         cancelled
     } else {
         let report = Report::of(&tx.batches(&before.id).await?);
-        let after = cancelled.follow(&report);
+        let after = cancelled.follow(&report, now);
         // Where nothing has left, the answer to the cancelling says all there is to say.
         if after.state.is_settled() && after.state != State::Cancelled {
             tell_author(tx, &after, &report, now).await?;
@@ -226,13 +227,38 @@ async fn decide_doubt(
     let mut after = before.clone();
     // Whoever sends again takes an earlier cancelling back.
     after.ending = None;
-    let after = after.follow(&report);
+    let after = after.follow(&report, now);
     tx.update_broadcast(&after, before.revision).await?;
     if after.state.is_settled() {
         tell_author(tx, &after, &report, now).await?;
     }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
     Ok(Ok(Toast::success(answers::doubt_decided(to == BatchState::Planned))))
+}
+
+/// The author says that a broadcast on hold is still to be sent. What was refused with the code that put it on hold is
+/// certainly unsent, and is tried again with the rest.
+async fn go_on(app: &App, tx: &mut Tx, before: &Broadcast, version: i64) -> Result<Result<Toast, Stale>, StoreError> {
+    let now = app.now();
+    let mut after = match before.clone().go_on(version) {
+        Ok(after) => after,
+        Err(stale) => return Ok(Err(stale)),
+    };
+    if let Some(Hold { cause: HoldCause::Refused { code }, .. }) = before.hold {
+        for mut batch in tx.batches(&before.id).await? {
+            if batch.state == BatchState::Refused && batch.outcome.code == Some(code) {
+                batch.state = BatchState::Planned;
+                batch.not_before = now;
+                batch.outcome.code = None;
+                batch.outcome.scopes.clear();
+                tx.move_batch(&batch, BatchState::Refused).await?;
+            }
+        }
+        after = after.follow(&Report::of(&tx.batches(&before.id).await?), now);
+    }
+    tx.update_broadcast(&after, before.revision).await?;
+    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
+    Ok(Ok(Toast::success(answers::going_on(after.state))))
 }
 
 /// Tells the author, where they asked, that their broadcast has ended or needs them. Cards are updated silently; this

@@ -50,6 +50,9 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     match progress {
         Some((progress, changed, same)) => {
             tx.record_progress(&poll, Some(progress), same, next).await?;
+            if progress.valid > 0 {
+                tx.rebook(&poll.broadcast, poll.seq, progress.valid).await?;
+            }
             if changed && let Some(before) = broadcast {
                 let mut after = before.clone();
                 after.revision += 1;

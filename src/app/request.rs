@@ -11,6 +11,7 @@ use crate::domain::command::{BroadcastOptions, BroadcastRequest, Target};
 use crate::domain::content::Content;
 use crate::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, OpenId, Timestamp};
 use crate::domain::plan;
+use crate::domain::quota::{Day, PER_DAY};
 use crate::feishu::event::ChatKind;
 use crate::store::cards::CardRole;
 use crate::store::letters::{Letter, Receiver};
@@ -47,6 +48,13 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
     if let Err(too_long) = plan::measure(&content, &plan::batches(&assumed)) {
         return request.finish_with(&text::too_long(too_long)).await;
     }
+    // Whichever of the namesakes is chosen must fit into a day.
+    let candidates = resolution.questions.iter().flat_map(|question| &question.candidates);
+    let mut departments = resolution.audience.departments.iter().chain(candidates);
+    if let Some(crowd) = departments.find(|department| department.headcount.is_some_and(|heads| heads > PER_DAY)) {
+        let left = request.app.store.quota_left(Day::of(request.app.now())).await?;
+        return request.finish_with(&answers::over_quota(crowd, left)).await;
+    }
     if asked.options.dry_run {
         return dry_run(request, &resolution, &content).await;
     }
@@ -72,6 +80,7 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
         expires_at: now.after(request.app.policy.approval_ttl()),
         approvals: Vec::new(),
         ending: None,
+        hold: None,
     };
     let mut tx = request.app.store.begin().await?;
     tx.insert_broadcast(&broadcast).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::press::{cancel_planned, tell_author};
-use super::{App, Step, dispatch};
+use super::{App, Step, dispatch, life};
 use crate::domain::batch::{BatchState, DoubtCause};
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::report::Report;
@@ -32,9 +32,12 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     Ok(worked)
 }
 
-/// At the start of the only process on this store: whatever was taken has no holder any more. Work goes on at once
+/// At the start, before anything is taken: was the bot away too long, or is this another database?
+///
+/// Then, for the only process on this store: whatever was taken has no holder any more. Work goes on at once
 /// instead of when the leases end; a batch found in `sending` has no sender and is in doubt.
 pub async fn begin(app: &App) -> Result<(), StoreError> {
+    life::beat(app).await?;
     if app.store.engine() == Engine::Postgres {
         // Other replicas may be at work: only leases that have run out are anybody's.
         return Ok(());

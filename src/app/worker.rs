@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::dispatch::Turn;
-use super::{App, Step, cards, dispatch, inbox, letters, progress, tidy};
+use super::{App, Step, cards, dispatch, inbox, letters, life, progress, tidy};
 use crate::store::StoreError;
 
 /// How long a loop sleeps when nobody wakes it: what became due meanwhile waits at most this long.
@@ -18,6 +18,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How often deadlines are looked at.
 const TIDY_EVERY: Duration = Duration::from_secs(2);
+
+/// How often the bot says that it is alive: the longest that `/readyz` takes to notice a store that takes no writes,
+/// beside the wait for the write itself.
+const BEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// How often old memories are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
@@ -57,6 +61,7 @@ impl Workers {
         add(Kind::Cards, CARD_LOOPS);
         add(Kind::Progress, 1);
         add(Kind::Tidy, 1);
+        add(Kind::Life, 1);
         add(Kind::Prune, 1);
         add(Kind::Clock, 1);
         loops.spawn(dispatch_side_by_side(Arc::clone(app), stopped));
@@ -80,12 +85,14 @@ enum Kind {
     Cards,
     Progress,
     Tidy,
+    Life,
     Prune,
     Clock,
 }
 
 impl Kind {
-    const STEPS: [Kind; 6] = [Kind::Inbox, Kind::Dispatch, Kind::Letters, Kind::Cards, Kind::Progress, Kind::Tidy];
+    const STEPS: [Kind; 7] =
+        [Kind::Life, Kind::Inbox, Kind::Dispatch, Kind::Letters, Kind::Cards, Kind::Progress, Kind::Tidy];
 
     async fn step(self, app: &App) -> Result<Step, StoreError> {
         match self {
@@ -95,6 +102,7 @@ impl Kind {
             Kind::Cards => cards::step(app).await,
             Kind::Progress => progress::step(app).await,
             Kind::Tidy => tidy::step(app).await,
+            Kind::Life => life::beat(app).await.map(|()| Step::Idle),
             Kind::Prune => tidy::prune(app).await.map(|()| Step::Idle),
             Kind::Clock => app.follow_clock().await.map(|()| Step::Idle),
         }
@@ -106,7 +114,7 @@ impl Kind {
             Kind::Dispatch => Some(&app.wake.dispatch),
             Kind::Letters => Some(&app.wake.letters),
             Kind::Cards => Some(&app.wake.cards),
-            Kind::Progress | Kind::Tidy | Kind::Prune | Kind::Clock => None,
+            Kind::Progress | Kind::Tidy | Kind::Life | Kind::Prune | Kind::Clock => None,
         }
     }
 
@@ -114,6 +122,7 @@ impl Kind {
         match self {
             Kind::Inbox | Kind::Dispatch | Kind::Letters | Kind::Cards | Kind::Progress => LOOK_AGAIN,
             Kind::Tidy => TIDY_EVERY,
+            Kind::Life => BEAT_EVERY,
             Kind::Prune => PRUNE_EVERY,
             Kind::Clock => CLOCK_EVERY,
         }

@@ -83,6 +83,8 @@ pub enum WaitCause {
     Unreachable,
     /// The app's own credentials were not accepted for the moment.
     Credentials,
+    /// The day's messages are used up.
+    Quota,
 }
 
 /// Why the outcome of a call is not known.
@@ -108,6 +110,11 @@ pub enum Verdict {
     TryAgain {
         cause: WaitCause,
         wait: Option<Duration>,
+    },
+    /// Certainly not sent, and not worth a try before that moment.
+    NotBefore {
+        cause: WaitCause,
+        moment: Timestamp,
     },
     /// Certainly not sent; a documented error that repeating will not mend.
     Refused {
@@ -141,6 +148,8 @@ pub struct Batch {
     pub state: BatchState,
     /// Ids in its four lists.
     pub ids: usize,
+    /// People behind them, as far as known.
+    pub heads: u64,
     /// Calls made so far.
     pub attempts: i64,
     pub not_before: Timestamp,
@@ -193,6 +202,11 @@ impl Batch {
                 self.not_before = now.after(retry_wait(self.attempts, wait, jitter));
                 BatchState::Planned
             }
+            Verdict::NotBefore { cause, moment } => {
+                self.outcome.waiting = Some(cause);
+                self.not_before = moment;
+                BatchState::Planned
+            }
             Verdict::Refused { code, scopes } => {
                 self.outcome.code = Some(code);
                 self.outcome.scopes = scopes;
@@ -221,6 +235,7 @@ mod tests {
             seq: 1,
             state: BatchState::Sending,
             ids: 1,
+            heads: 1,
             attempts: 1,
             not_before: Timestamp(0),
             outcome: Outcome::default(),

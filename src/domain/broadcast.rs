@@ -8,12 +8,15 @@
 //!      |                    |                              |                      +--> failed
 //!      +---- cancel, expire +---------- cancel ------------+                      +--> in-doubt --resend, settle--> …
 //!
+//! On hold nothing of it leaves, whatever its state, until its author says go on: see [`super::hold`].
+//!
 //! Who may make a move is decided by [`super::policy::Policy::may`]; whether the move is still possible, here.
 
 use serde::{Deserialize, Serialize};
 
 use super::audience::{Audience, DepartmentTarget, Question};
 use super::content::Content;
+use super::hold::{Hold, HoldCause, REFUSALS_MAX};
 use super::ids::{BroadcastId, ChatId, DepartmentId, MessageId, OpenId, Timestamp};
 use super::language::Language;
 use super::plan;
@@ -138,6 +141,8 @@ pub struct Broadcast {
     pub expires_at: Timestamp,
     pub approvals: Vec<Approval>,
     pub ending: Option<Ending>,
+    #[serde(default)]
+    pub hold: Option<Hold>,
 }
 
 /// Why a move is not possible (any more). None of these changes anything.
@@ -159,6 +164,10 @@ pub enum Stale {
     NothingLeft,
     /// No batch is in doubt.
     NothingInDoubt,
+    /// It waits for its author's word first.
+    OnHold,
+    /// It is not on hold (any more).
+    NotOnHold,
 }
 
 impl Broadcast {
@@ -173,8 +182,15 @@ impl Broadcast {
         if self.version != version { Err(Stale::Outdated) } else { Ok(()) }
     }
 
+    fn not_on_hold(&self) -> Result<(), Stale> {
+        if self.hold.is_some() { Err(Stale::OnHold) } else { Ok(()) }
+    }
+
     fn moved(mut self, state: State) -> Self {
         self.state = state;
+        if state.is_settled() {
+            self.hold = None;
+        }
         self.version += 1;
         self.revision += 1;
         self
@@ -186,6 +202,7 @@ impl Broadcast {
     /// `NoSuchChoice` for a department nobody offered; `Outdated`, `Expired`, `Decided` as for every press.
     pub fn pick(mut self, department: &DepartmentId, version: i64, now: Timestamp) -> Result<Self, Stale> {
         self.undecided(State::NeedsChoice, version, now)?;
+        self.not_on_hold()?;
         let (place, chosen) = self
             .questions
             .iter()
@@ -214,9 +231,10 @@ impl Broadcast {
     ///
     /// # Errors
     /// `Twice` for the same approver again, `Expired` from the deadline on, `Decided` after the decision, `Outdated`
-    /// for an older card.
+    /// for an older card, `OnHold` before the author has said that it is still to be sent.
     pub fn approve(mut self, by: &OpenId, version: i64, now: Timestamp) -> Result<Self, Stale> {
         self.undecided(State::Pending, version, now)?;
+        self.not_on_hold()?;
         // The rules may have changed since it was proposed; what was asked for then still is.
         if self.required > 0 && *by == self.author {
             return Err(Stale::OwnBroadcast);
@@ -257,6 +275,7 @@ impl Broadcast {
             }
             State::Sending | State::InDoubt if report.can_be_stopped() => {
                 self.ending = ending;
+                self.hold = None;
                 Ok(self.moved(State::Sending))
             }
             State::Sending | State::InDoubt => Err(Stale::NothingLeft),
@@ -290,8 +309,46 @@ impl Broadcast {
         if self.version != version { Err(Stale::Outdated) } else { Ok(()) }
     }
 
-    /// Brings the state in line with the batches after one of them changed.
-    pub fn follow(mut self, report: &Report) -> Self {
+    /// Puts a broadcast on hold that could still send something. `None` where there is nothing to hold: it has ended,
+    /// or waits for its author already.
+    pub fn on_hold(mut self, cause: HoldCause, now: Timestamp) -> Option<Self> {
+        if self.hold.is_some() || self.state.is_settled() {
+            return None;
+        }
+        self.hold = Some(Hold { cause, since: now });
+        let state = self.state;
+        Some(self.moved(state))
+    }
+
+    /// The author says that it is still to be sent.
+    ///
+    /// # Errors
+    /// `NotOnHold` when it waits for nobody (any more), `Outdated` for an older card.
+    pub fn go_on(mut self, version: i64) -> Result<Self, Stale> {
+        if self.hold.is_none() {
+            return Err(Stale::NotOnHold);
+        }
+        if self.version != version {
+            return Err(Stale::Outdated);
+        }
+        self.hold = None;
+        let state = self.state;
+        Ok(self.moved(state))
+    }
+
+    /// Brings the state in line with the batches after one of them changed, and stops where the rest would be refused
+    /// like those before it.
+    pub fn follow(self, report: &Report, now: Timestamp) -> Self {
+        let after = self.stand(report);
+        match report.refused_in_a_row {
+            Some((code, times)) if times >= REFUSALS_MAX && report.planned > 0 => {
+                after.clone().on_hold(HoldCause::Refused { code }, now).unwrap_or(after)
+            }
+            _ => after,
+        }
+    }
+
+    fn stand(mut self, report: &Report) -> Self {
         let state = standing(report);
         if state == self.state {
             self.revision += 1;
@@ -354,6 +411,7 @@ mod tests {
             expires_at: Timestamp(1000),
             approvals: vec![],
             ending: None,
+            hold: None,
         }
     }
 
@@ -436,6 +494,39 @@ mod tests {
         assert_eq!(sending.clone().cancel(&author, &none, Timestamp(1)), Err(Stale::NothingLeft));
         sending.state = State::Sent;
         assert_eq!(sending.cancel(&author, &none, Timestamp(1)), Err(Stale::Decided { state: State::Sent }));
+    }
+
+    #[test]
+    fn on_hold_nothing_is_decided_until_the_author_says_go_on() {
+        let held = pending(1).on_hold(HoldCause::Restored, Timestamp(5)).expect("it could still be sent");
+        assert_eq!((held.state, held.version), (State::Pending, 2));
+        assert_eq!(held.clone().approve(&open_id("ou_a"), 2, Timestamp(6)), Err(Stale::OnHold));
+        assert_eq!(held.clone().on_hold(HoldCause::Downtime, Timestamp(7)), None, "once is enough");
+        assert!(held.clone().reject(&open_id("ou_a"), None, 2, Timestamp(6)).expect("rejected").hold.is_none());
+        assert_eq!(held.clone().go_on(1), Err(Stale::Outdated));
+        let free = held.go_on(2).expect("the author says so");
+        assert_eq!((free.hold, free.version), (None, 3));
+        assert_eq!(free.clone().go_on(3), Err(Stale::NotOnHold));
+        assert_eq!(free.approve(&open_id("ou_a"), 3, Timestamp(6)).expect("approved").state, State::Approved);
+    }
+
+    #[test]
+    fn three_refusals_of_one_kind_in_a_row_hold_the_rest() {
+        let mut sending = pending(1);
+        sending.state = State::Sending;
+        let report = |times, planned| Report {
+            batches: times + planned,
+            refused: times,
+            refused_in_a_row: Some((11_204, times)),
+            open: planned,
+            planned,
+            ..Report::default()
+        };
+        assert_eq!(sending.clone().follow(&report(2, 5), Timestamp(1)).hold, None);
+        let held = sending.clone().follow(&report(3, 5), Timestamp(1));
+        assert_eq!(held.hold.map(|hold| hold.cause), Some(HoldCause::Refused { code: 11_204 }));
+        let ended = sending.follow(&report(3, 0), Timestamp(1));
+        assert_eq!((ended.state, ended.hold), (State::Failed, None), "with nothing left there is nothing to hold");
     }
 
     #[test]

@@ -68,6 +68,13 @@ fn slice<T: Clone>(items: &[T], n: usize) -> Vec<T> {
     items.iter().skip(n * IDS_MAX).take(IDS_MAX).cloned().collect()
 }
 
+/// People that one call of a plan reaches, as far as the audience knows.
+pub fn heads(audience: &Audience, targets: &Targets) -> u64 {
+    let known = |id: &DepartmentId| audience.departments.iter().find(|department| department.id == *id)?.headcount;
+    let people = (targets.count() - targets.department_ids.len()) as u64;
+    targets.department_ids.iter().filter_map(known).fold(people, u64::saturating_add)
+}
+
 /// The request body of one call, as it goes over the wire.
 pub fn request_body(content: &Content, targets: &Targets) -> String {
     let mut body = match content {
@@ -202,6 +209,17 @@ mod tests {
         assert_eq!(measure(&fits, &plan), Ok(()));
         let over = Content::Text("a".repeat(TEXT_BODY_BYTES_MAX - frame + 1));
         assert_eq!(measure(&over, &plan).expect_err("one byte over").bytes, TEXT_BODY_BYTES_MAX + 1);
+    }
+
+    #[test]
+    fn the_people_of_a_call_are_those_of_its_departments_and_those_it_names() {
+        let mut audience = audience(3, 2);
+        audience.departments[0].headcount = Some(40);
+        audience.departments[2].headcount = Some(u64::MAX);
+        let plan = batches(&audience);
+        assert_eq!(heads(&audience, &plan[0]), u64::MAX);
+        audience.departments[2].headcount = None;
+        assert_eq!(heads(&audience, &plan[0]), 42, "what is unknown counts for nothing");
     }
 
     #[test]

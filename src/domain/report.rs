@@ -22,6 +22,11 @@ pub struct Report {
     pub open: usize,
     /// Of the open ones those that have left and are not answered yet.
     pub sending: usize,
+    /// Of the open ones those that have not left.
+    pub planned: usize,
+    /// The code of the last batch that came to an end, if it was refused, and how many before it in a row were refused
+    /// with the same one.
+    pub refused_in_a_row: Option<(i64, usize)>,
     /// Ids named in all batches.
     pub ids: usize,
     /// Ids in accepted batches that Feishu did not call invalid.
@@ -71,12 +76,17 @@ impl Report {
         self.invalid.union_ids.extend(invalid.union_ids.iter().cloned());
         match batch.state {
             BatchState::Accepted => {
+                self.refused_in_a_row = None;
                 self.accepted += 1;
                 self.ids_accepted += batch.ids.saturating_sub(batch.outcome.invalid.count());
                 self.message_ids.extend(batch.outcome.message_id.clone());
             }
             BatchState::Refused => {
                 self.refused += 1;
+                self.refused_in_a_row = batch.outcome.code.map(|code| match self.refused_in_a_row {
+                    Some((same, times)) if same == code => (code, times + 1),
+                    _ => (code, 1),
+                });
                 self.scopes.extend(batch.outcome.scopes.iter().cloned());
                 self.codes.extend(batch.outcome.code.filter(|code| !self.codes.contains(code)));
                 self.log_ids.extend(batch.outcome.log_id.clone());
@@ -90,6 +100,7 @@ impl Report {
             BatchState::Planned | BatchState::Sending => {
                 self.open += 1;
                 self.sending += usize::from(batch.state == BatchState::Sending);
+                self.planned += usize::from(batch.state == BatchState::Planned);
                 if let (None, Some(cause)) = (self.waiting, batch.outcome.waiting) {
                     self.waiting = Some((cause, batch.not_before));
                 }

@@ -8,8 +8,9 @@ use sqlx::{AnyConnection, Row};
 use super::{Store, StoreError, Tx, document, to_document};
 use crate::domain::batch::{Batch, BatchState, Outcome, Progress};
 use crate::domain::broadcast::Broadcast;
+use crate::domain::hold::AWAY_MAX;
 use crate::domain::ids::{BatchMessageId, BroadcastId, Timestamp};
-use crate::domain::plan::{Targets, digest};
+use crate::domain::plan::{Targets, digest, heads};
 
 /// The right to make one call and to write what came of it.
 #[derive(Debug, Clone)]
@@ -39,6 +40,7 @@ fn read(row: &AnyRow) -> Result<Batch, StoreError> {
         seq: row.try_get("seq")?,
         state: BatchState::parse(&state).ok_or_else(|| StoreError::Unreadable(state.clone()))?,
         ids: usize::try_from(row.try_get::<i64, _>("ids")?).unwrap_or(0),
+        heads: row.try_get::<i64, _>("heads")?.unsigned_abs(),
         attempts: row.try_get("attempts")?,
         not_before: Timestamp(row.try_get("not_before")?),
         outcome: document::<Outcome>(row.try_get::<&str, _>("outcome")?)?,
@@ -46,16 +48,19 @@ fn read(row: &AnyRow) -> Result<Batch, StoreError> {
     })
 }
 
+/// The batch whose turn it is. None while nobody has said for a while that the bot is alive: see [`super::life`].
 async fn next_batch(connection: &mut AnyConnection, now: Timestamp) -> Result<Option<Batch>, StoreError> {
     let row = sqlx::query(
-        "select b.broadcast, b.seq, b.state, b.ids, b.attempts, b.not_before, b.outcome, b.progress
+        "select b.broadcast, b.seq, b.state, b.ids, b.heads, b.attempts, b.not_before, b.outcome, b.progress
          from broadcasts c join batches b on b.broadcast = c.id
-         where c.state in ('approved', 'sending') and b.state = 'planned' and b.not_before <= $1
+         where c.state in ('approved', 'sending') and c.held = 0 and b.state = 'planned' and b.not_before <= $1
            and b.seq = (select min(p.seq) from batches p where p.broadcast = c.id and p.state = 'planned')
            and not exists (select 1 from batches d where d.broadcast = c.id and d.state = 'in-doubt')
+           and exists (select 1 from life where alive_at > $2)
          order by c.created_at limit 1",
     )
     .bind(now.0)
+    .bind(now.0.saturating_sub(i64::try_from(AWAY_MAX.as_millis()).expect("minutes")))
     .fetch_optional(connection)
     .await?;
     row.as_ref().map(read).transpose()
@@ -64,7 +69,7 @@ async fn next_batch(connection: &mut AnyConnection, now: Timestamp) -> Result<Op
 impl Store {
     pub async fn batches(&self, broadcast: &BroadcastId) -> Result<Vec<Batch>, StoreError> {
         let rows = sqlx::query(
-            "select broadcast, seq, state, ids, attempts, not_before, outcome, progress
+            "select broadcast, seq, state, ids, heads, attempts, not_before, outcome, progress
              from batches where broadcast = $1 order by seq",
         )
         .bind(broadcast.as_str())
@@ -143,7 +148,7 @@ impl Store {
 impl Tx {
     pub async fn batches(&mut self, broadcast: &BroadcastId) -> Result<Vec<Batch>, StoreError> {
         let rows = sqlx::query(
-            "select broadcast, seq, state, ids, attempts, not_before, outcome, progress
+            "select broadcast, seq, state, ids, heads, attempts, not_before, outcome, progress
              from batches where broadcast = $1 order by seq",
         )
         .bind(broadcast.as_str())
@@ -171,8 +176,8 @@ impl Tx {
         let outcome = to_document(&Outcome::default());
         for (place, targets) in plan.iter().enumerate() {
             sqlx::query(
-                "insert into batches (broadcast, seq, state, targets, ids, digest, not_before, outcome)
-                 values ($1, $2, 'planned', $3, $4, $5, $6, $7)",
+                "insert into batches (broadcast, seq, state, targets, ids, digest, not_before, outcome, heads)
+                 values ($1, $2, 'planned', $3, $4, $5, $6, $7, $8)",
             )
             .bind(broadcast.id.as_str())
             .bind(i64::try_from(place + 1).expect("a plan has fewer batches than i64 can count"))
@@ -181,6 +186,7 @@ impl Tx {
             .bind(digest(&broadcast.content, targets))
             .bind(now.0)
             .bind(&outcome)
+            .bind(i64::try_from(heads(&broadcast.audience, targets)).unwrap_or(i64::MAX))
             .execute(self.connection())
             .await?;
         }
@@ -199,9 +205,9 @@ impl Tx {
             "update batches set state = 'sending', not_before = $2, fence = fence + 1, attempts = attempts + 1
              where broadcast = $3 and state = 'planned' and not_before <= $1
                and seq = (select min(seq) from batches where broadcast = $3 and state = 'planned')
-               and exists (select 1 from broadcasts where id = $3 and state in ('approved', 'sending'))
+               and exists (select 1 from broadcasts where id = $3 and state in ('approved', 'sending') and held = 0)
                and not exists (select 1 from batches where broadcast = $3 and state = 'in-doubt')
-             returning broadcast, seq, state, targets, ids, attempts, not_before, outcome, progress, fence",
+             returning broadcast, seq, state, targets, ids, heads, attempts, not_before, outcome, progress, fence",
         )
         .bind(now.0)
         .bind(lease_until.0)

@@ -57,6 +57,21 @@ impl Store {
 }
 
 impl Tx {
+    /// Broadcasts of which something could still be sent: those that wait for nobody, and with `undecided` also those
+    /// that wait for people.
+    pub async fn unsent(&mut self, undecided: bool) -> Result<Vec<BroadcastId>, StoreError> {
+        let rows = sqlx::query(
+            "select id from broadcasts
+             where held = 0 and (state in ('approved', 'scheduled', 'sending', 'in-doubt')
+                                 or ($1 = 1 and state in ('needs-choice', 'pending')))
+             order by id",
+        )
+        .bind(i64::from(undecided))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(|row| super::id(row.try_get::<String, _>("id")?, |text| BroadcastId::parse(&text))).collect()
+    }
+
     /// Reads a broadcast to change it or anything that belongs to it. Whoever wants the same one waits: that no two
     /// transactions wait for each other, this comes before its batches and cards are touched.
     pub async fn broadcast(&mut self, id: &BroadcastId) -> Result<Option<Broadcast>, StoreError> {
@@ -71,8 +86,8 @@ impl Tx {
     /// `Conflict` when the id is taken: draw another one.
     pub async fn insert_broadcast(&mut self, broadcast: &Broadcast) -> Result<(), StoreError> {
         let done = sqlx::query(
-            "insert into broadcasts (id, author, state, revision, created_at, expires_at, doc)
-             values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+            "insert into broadcasts (id, author, state, revision, created_at, expires_at, doc, held)
+             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
         )
         .bind(broadcast.id.as_str())
         .bind(broadcast.author.as_str())
@@ -81,6 +96,7 @@ impl Tx {
         .bind(broadcast.created_at.0)
         .bind(broadcast.expires_at.0)
         .bind(to_document(broadcast))
+        .bind(i64::from(broadcast.hold.is_some()))
         .execute(self.connection())
         .await?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
@@ -91,15 +107,17 @@ impl Tx {
     /// # Errors
     /// `Conflict` when somebody changed it in between.
     pub async fn update_broadcast(&mut self, broadcast: &Broadcast, read: i64) -> Result<(), StoreError> {
-        let done =
-            sqlx::query("update broadcasts set state = $3, revision = $4, doc = $5 where id = $1 and revision = $2")
-                .bind(broadcast.id.as_str())
-                .bind(read)
-                .bind(broadcast.state.as_str())
-                .bind(broadcast.revision)
-                .bind(to_document(broadcast))
-                .execute(self.connection())
-                .await?;
+        let done = sqlx::query(
+            "update broadcasts set state = $3, revision = $4, doc = $5, held = $6 where id = $1 and revision = $2",
+        )
+        .bind(broadcast.id.as_str())
+        .bind(read)
+        .bind(broadcast.state.as_str())
+        .bind(broadcast.revision)
+        .bind(to_document(broadcast))
+        .bind(i64::from(broadcast.hold.is_some()))
+        .execute(self.connection())
+        .await?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
     }
 }

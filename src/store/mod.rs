@@ -15,7 +15,9 @@ pub mod broadcasts;
 pub mod cards;
 pub mod inbox;
 pub mod letters;
+pub mod life;
 pub mod pace;
+pub mod quota;
 
 use std::time::Duration;
 
@@ -31,7 +33,8 @@ const READERS_MAX: u32 = 2;
 const CONNECTIONS_MAX: u32 = 12;
 
 /// How long a statement waits for another process that writes to the same file.
-const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Shorter than the time in which an event must be answered.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
 
 /// How long a caller waits for a connection before the store counts as unreachable.
 const ACQUIRE_WAIT: Duration = Duration::from_secs(5);
@@ -51,6 +54,9 @@ pub enum StoreError {
     /// The queue in front of the database is full, or its commit failed.
     #[error("the database could not store it")]
     Unavailable,
+    /// SQLite belongs to one process.
+    #[error("another process is using this database; stop it first, or give this one a DATABASE_URL of its own")]
+    InUse,
     /// Somebody else changed the row first: read again and decide again.
     #[error("somebody else was faster")]
     Conflict,
@@ -104,6 +110,7 @@ pub struct Store {
     read: AnyPool,
     /// The queue in front of the inbox table: many events, one commit.
     accepting: inbox::Accepting,
+    life: life::Life,
 }
 
 /// A transaction that writes. Dropped without [`Tx::commit`] it leaves nothing behind.
@@ -115,16 +122,19 @@ impl Store {
     /// Opens the database at `url` (`sqlite://path` or `postgres://…`), creates the file if it is missing and migrates it.
     ///
     /// # Errors
-    /// `Database` when the file cannot be opened or written, `Migration` when its schema is newer or damaged.
+    /// `Database` when the file cannot be opened or written, `Migration` when its schema is newer or damaged, `InUse`
+    /// when another process works on it.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         install_default_drivers();
         let engine = Engine::of(url);
         let url = with_create(engine, url);
+        let lock = life::Life::lock(engine, &url).await?;
         // Alone first: a pool would try again and again, and in the end say nothing but that it timed out.
         // Busy is no collision here: whoever starts the program reads the database's own words.
         let mut first = AnyConnection::connect(&url).await.map_err(StoreError::Database)?;
         prepare(engine, &mut first).await.map_err(StoreError::Database)?;
         sqlx::migrate!("src/store/migrations").run(&mut first).await?;
+        let life = life::Life::find(engine, &url, lock, &mut first).await?;
         first.close().await?;
         let pool = |max: u32| {
             AnyPoolOptions::new()
@@ -140,7 +150,7 @@ impl Store {
             }
         };
         let accepting = inbox::Accepting::start(write.clone(), engine.begin());
-        Ok(Self { engine, write, read, accepting })
+        Ok(Self { engine, write, read, accepting, life })
     }
 
     /// Which database this is.
@@ -209,6 +219,7 @@ impl Store {
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
+        self.life.leave();
     }
 
     async fn reader(&self) -> Result<sqlx::pool::PoolConnection<Any>, StoreError> {

@@ -74,6 +74,9 @@ impl Store {
         .execute(tx.connection())
         .await?;
         tx.commit().await?;
+        if ring == Ring::Batches {
+            self.life.witness(call);
+        }
         Ok(at)
     }
 }

@@ -2,12 +2,13 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, count, moment, text};
+use super::{Text, count, hold, moment, text};
 use crate::domain::audience::DepartmentTarget;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::command::CommandName;
 use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Roles};
+use crate::domain::quota::PER_DAY;
 
 pub fn authorized(waiting: u64) -> Text {
     if waiting > 0 {
@@ -92,7 +93,7 @@ pub fn empty_list() -> Text {
 }
 
 pub fn list_line(broadcast: &Broadcast, zone: &TimeZone) -> Text {
-    let word = text::state(broadcast.state);
+    let word = if broadcast.hold.is_some() { hold::word() } else { text::state(broadcast.state) };
     let heads = text::heads(broadcast.audience.headcount());
     let when = moment(broadcast.created_at, zone);
     let begin: String = broadcast.content.plain().chars().take(20).collect::<String>().replace('\n', " ");
@@ -316,8 +317,27 @@ pub fn refreshing() -> Text {
     Text::new("正在更新数字。", "Bringing the numbers up to date.")
 }
 
-pub fn nothing_to_confirm() -> Text {
-    Text::new("没有需要确认的提醒。", "There is nothing to confirm.")
+/// The toast for the author's word on a broadcast that was on hold.
+pub fn going_on(state: State) -> Text {
+    if state.is_undecided() {
+        Text::new("已确认，可以审批了。", "Confirmed; it can be approved now.")
+    } else {
+        Text::new("已确认，继续发送。", "Confirmed; sending goes on.")
+    }
+}
+
+/// A department of more people than a day has messages; `left` of today's are left.
+pub fn over_quota(department: &DepartmentTarget, left: u64) -> Text {
+    let heads = department.headcount.unwrap_or_default();
+    let path = department.full_path();
+    Text::new(
+        format!(
+            "「{path}」约 {heads} 人，而飞书每个应用每天最多群发 {PER_DAY} 条（北京时间 0 点重置，今天还剩 {left} 条）。没有保存。请改为分别发给它的下级部门，分几天发完。"
+        ),
+        format!(
+            "“{path}” has about {heads} people, and Feishu lets an app broadcast at most {PER_DAY} messages a day (from midnight Beijing time; {left} are left today). Nothing was stored. Address the departments inside it instead, over several days."
+        ),
+    )
 }
 
 pub fn recall_comes_later() -> Text {

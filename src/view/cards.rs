@@ -5,17 +5,20 @@
 //! A card stays below 24 KB (the platform refuses 30 KB): a long content is cut here and sent in full as a message, and
 //! lists and paths are shown shorter until everything fits.
 
+mod buttons;
 mod elements;
 mod login;
 
+pub use buttons::REASON_LETTERS_MAX;
 pub use elements::without_marks;
 pub use login::login;
 
+use buttons::{buttons, callback};
 use elements::{div, markdown, note, plain};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{Text, result, text};
+use super::{Text, hold, result, text};
 use crate::domain::audience::{Audience, DepartmentTarget, Question};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::content::Content;
@@ -31,9 +34,6 @@ const BYTES_MAX: usize = 24 * 1024;
 
 /// Letters of a name in a path that had to be shortened; fewer would tell nothing.
 const NAME_LETTERS_MIN: usize = 4;
-
-/// Targets that the dialog before sending again names.
-const TWICE_NAMED_MAX: usize = 5;
 
 /// How much of what may be long a card shows.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +66,8 @@ pub struct Facts<'a> {
     pub broadcast: &'a Broadcast,
     pub report: &'a Report,
     pub zone: &'a TimeZone,
+    /// Messages left of today's quota; `None` where it does not matter.
+    pub quota_left: Option<u64>,
 }
 
 /// The card as this reader sees it now.
@@ -75,7 +77,7 @@ pub fn card(facts: &Facts<'_>, reader: Reader) -> Value {
 
 /// Whether an approver's card has room for every target; if not, the whole list follows as messages.
 pub fn lists_every_target(broadcast: &Broadcast, zone: &TimeZone) -> bool {
-    let facts = Facts { broadcast, report: &Report::default(), zone };
+    let facts = Facts { broadcast, report: &Report::default(), zone, quota_left: None };
     let fits = |room: &Room| wire_bytes(&card_in(*room, &facts, Reader::Approver)) <= BYTES_MAX;
     ROOMS.iter().find(|room| fits(room)).is_some_and(|room| broadcast.audience.ids() <= room.entries)
 }
@@ -106,7 +108,7 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
     elements.push(json!({ "tag": "hr" }));
     standing(room, facts, reader, &mut elements);
     buttons(room, facts, reader, &mut elements);
-    frame(&text::card_title(broadcast), broadcast.state, elements)
+    frame(broadcast, elements)
 }
 
 /// The preview of a dry run: the same card without an id, a state or a button.
@@ -128,8 +130,11 @@ fn dry_run_in(room: Room, shown: &Audience, what: &Content) -> Value {
     })
 }
 
-fn frame(title: &Text, state: State, elements: Vec<Value>) -> Value {
-    let (template, tag) = match state {
+fn frame(broadcast: &Broadcast, elements: Vec<Value>) -> Value {
+    let title = text::card_title(broadcast);
+    let word = if broadcast.hold.is_some() { hold::word() } else { text::state(broadcast.state) };
+    let (template, tag) = match broadcast.state {
+        _ if broadcast.hold.is_some() => ("carmine", "carmine"),
         State::NeedsChoice => ("wathet", "blue"),
         State::Pending => ("orange", "orange"),
         State::Approved | State::Scheduled | State::Sending => ("blue", "blue"),
@@ -148,9 +153,9 @@ fn frame(title: &Text, state: State, elements: Vec<Value>) -> Value {
             "summary": { "content": title.zh, "i18n_content": { "zh_cn": title.zh, "en_us": title.en } },
         },
         "header": {
-            "title": plain(title),
+            "title": plain(&title),
             "template": template,
-            "text_tag_list": [{ "tag": "text_tag", "text": plain(&text::state(state)), "color": tag }],
+            "text_tag_list": [{ "tag": "text_tag", "text": plain(&word), "color": tag }],
         },
         "body": { "direction": "vertical", "vertical_spacing": "medium", "elements": elements },
     })
@@ -249,6 +254,14 @@ fn content(content: &Content, elements: &mut Vec<Value>) {
 fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     let broadcast = facts.broadcast;
     let approvals: Vec<&OpenId> = broadcast.approvals.iter().map(|approval| &approval.by).collect();
+    if let (Some(left), heads) = (facts.quota_left, broadcast.audience.headcount().known)
+        && heads > left
+    {
+        elements.push(note(&text::quota_short(heads, left)));
+    }
+    if let (Some(held), true) = (broadcast.hold, broadcast.state.is_undecided()) {
+        elements.push(div(&hold::cause(held.cause)));
+    }
     match broadcast.state {
         State::NeedsChoice => {}
         State::Pending => {
@@ -283,102 +296,6 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
             }
         }
     }
-}
-
-fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
-    let broadcast = facts.broadcast;
-    let decides = match reader {
-        Reader::Author => broadcast.required == 0,
-        Reader::Approver => broadcast.required > 0,
-    };
-    let author = reader == Reader::Author;
-    let mut row = Vec::new();
-    if broadcast.state == State::Pending && decides {
-        row.push(button(broadcast, "approve", &text::approve_button(author), "primary_filled", None));
-    }
-    let stoppable = broadcast.state.is_undecided()
-        || matches!(broadcast.state, State::Approved | State::Scheduled)
-        || (matches!(broadcast.state, State::Sending | State::InDoubt) && facts.report.can_be_stopped());
-    if author && stoppable {
-        row.push(button(broadcast, "cancel", &text::cancel_button(), "default", None));
-    }
-    if author && broadcast.state == State::Pending && decides {
-        row.push(button(broadcast, "reject", &text::reject_button(), "default", None));
-    }
-    if author && broadcast.state == State::InDoubt {
-        let confirm = twice(room, facts);
-        row.push(button(broadcast, "resend", &text::resend_button(), "danger", Some(&confirm)));
-        row.push(button(broadcast, "settle", &text::settle_button(), "default", Some(&text::settle_confirm())));
-    }
-    // Admins bring the numbers up to date; an approver need not be one.
-    if author && !facts.report.message_ids.is_empty() {
-        row.push(button(broadcast, "refresh", &text::refresh_button(), "default", None));
-    }
-    match row.len() {
-        0 => {}
-        1 => elements.append(&mut row),
-        _ => elements.push(json!({
-            "tag": "column_set",
-            "flex_mode": "flow",
-            "horizontal_spacing": "small",
-            "columns": row.into_iter()
-                .map(|button| json!({ "tag": "column", "width": "auto", "elements": [button] }))
-                .collect::<Vec<_>>(),
-        })),
-    }
-    if broadcast.state == State::Pending && decides && !author {
-        elements.push(reject_form(broadcast));
-    }
-}
-
-/// What the author agrees to when sending again: who may get it twice.
-fn twice(room: Room, facts: &Facts<'_>) -> Text {
-    let part = facts.broadcast.audience.only(|id| facts.report.doubtful.contains(id));
-    let departments = part.departments.iter().map(|department| short(room, &department.full_path()));
-    let named: Vec<String> = departments.chain(people(&part)).take(TWICE_NAMED_MAX).collect();
-    text::resend_confirm(&named, part.ids(), part.headcount())
-}
-
-fn reject_form(broadcast: &Broadcast) -> Value {
-    json!({
-        "tag": "form",
-        "name": "reject_form",
-        "elements": [
-            { "tag": "input", "name": "reason", "placeholder": plain(&text::reason_placeholder()), "required": false,
-              "width": "fill", "max_length": REASON_LETTERS_MAX },
-            {
-                "tag": "button",
-                "name": "reject",
-                "type": "danger",
-                "text": plain(&text::reject_button()),
-                "form_action_type": "submit",
-                "behaviors": [callback(broadcast, "reject")],
-            },
-        ],
-    })
-}
-
-/// Letters of a reason. Source: contract, "input": 1,000 by default; a reason is a sentence.
-pub const REASON_LETTERS_MAX: usize = 200;
-
-fn button(broadcast: &Broadcast, action: &str, label: &Text, style: &str, confirm: Option<&Text>) -> Value {
-    let mut button = json!({
-        "tag": "button",
-        "type": style,
-        "text": plain(label),
-        "behaviors": [callback(broadcast, action)],
-    });
-    if let (Some(confirm), Some(button)) = (confirm, button.as_object_mut()) {
-        button.insert("confirm".into(), json!({ "title": plain(label), "text": plain(confirm) }));
-    }
-    button
-}
-
-fn callback(broadcast: &Broadcast, action: &str) -> Value {
-    json!({
-        "type": "callback",
-        "value": { "action": action, "broadcast": broadcast.id.as_str(), "version": broadcast.version },
-    })
 }
 
 /// A path in few letters: every name keeps its beginning, since what tells namesakes apart may stand anywhere in it.

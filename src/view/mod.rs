@@ -9,6 +9,7 @@ pub mod advice;
 pub mod answers;
 pub mod cards;
 pub mod help;
+pub mod hold;
 pub mod lists;
 pub mod page;
 pub mod result;

@@ -3,9 +3,11 @@
 //! Accepted by Feishu, delivered and read are three different things and stay three numbers; every id that Feishu
 //! called invalid is named.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 
-use super::{Text, count, moment, text, time_of_day};
+use super::{Text, count, hold, moment, text, time_of_day};
 use crate::domain::audience::Audience;
 use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
@@ -14,11 +16,16 @@ use crate::domain::report::Report;
 /// Invalid ids that a card names; all of them go out as a message when there are more.
 pub const INVALID_SHOWN_MAX: usize = 20;
 
+/// What a batch takes of the time that the platform's limit leaves, in ms. Source: "rate limits", 1000 a minute.
+const PER_BATCH_MS: u64 = 60;
+
 /// The facts, most important first; of each list of ids at most `shown`.
 pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usize) -> Vec<Text> {
     let mut lines = vec![batches(report)];
     lines.extend(doubt(broadcast, report));
-    lines.extend(waiting(report, zone));
+    lines.extend(broadcast.hold.map(|held| hold::cause(held.cause)));
+    // What waits for a person does not go on by itself.
+    lines.extend(waiting(report, zone).filter(|_| broadcast.hold.is_none() && report.in_doubt == 0));
     if !report.message_ids.is_empty() {
         let ids = report.message_ids.iter().map(|id| id.as_str()).take(shown).collect::<Vec<_>>().join("\n");
         lines.push(Text::new(format!("受理编号：{ids}"), format!("Accepted as: {ids}")));
@@ -64,9 +71,20 @@ fn doubt(broadcast: &Broadcast, report: &Report) -> Option<Text> {
 
 fn waiting(report: &Report, zone: &TimeZone) -> Option<Text> {
     let (cause, until) = report.waiting?;
+    let end = until.after(Duration::from_millis(PER_BATCH_MS.saturating_mul(report.open.saturating_sub(1) as u64)));
+    if cause == WaitCause::Quota {
+        let (until, end) = (moment(until, zone), moment(end, zone));
+        return Some(Text::new(
+            format!("等待中：今天的群发额度（50 万条）用完了，北京时间 0 点重置，{until} 继续，预计 {end} 发完"),
+            format!(
+                "Waiting: today's quota of 500,000 is used up; it begins anew at midnight Beijing time. Goes on {until}, done about {end}"
+            ),
+        ));
+    }
     // Seconds matter here: most waits are shorter than a minute.
-    let until = time_of_day(until, zone);
+    let (until, end) = (time_of_day(until, zone), time_of_day(end, zone));
     let (zh, en) = match cause {
+        WaitCause::Quota => ("额度", "quota"),
         WaitCause::Pace => ("按飞书的调用上限排队", "in line for Feishu's limit of calls"),
         WaitCause::RateLimit => ("飞书要求放慢", "Feishu asked to slow down"),
         WaitCause::Unreachable => ("暂时连不上飞书（尚未发出）", "Feishu cannot be reached (nothing has left)"),
@@ -75,7 +93,10 @@ fn waiting(report: &Report, zone: &TimeZone) -> Option<Text> {
             "Feishu does not take the app's credentials right now (nothing has left)",
         ),
     };
-    Some(Text::new(format!("等待中：{zh}，{until} 再试"), format!("Waiting: {en}; next try {until}")))
+    Some(Text::new(
+        format!("等待中：{zh}，{until} 再试，预计 {end} 发完"),
+        format!("Waiting: {en}; next try {until}, done about {end}"),
+    ))
 }
 
 fn delivery(report: &Report) -> Text {
@@ -158,6 +179,7 @@ pub fn invalid(audience: &Audience, report: &Report, shown: usize) -> Vec<Text> 
 pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
     let word = text::state(broadcast.state);
     let heads = text::heads(broadcast.audience.headcount());
+    let word = if broadcast.hold.is_some() { hold::word() } else { word };
     let mut all = vec![
         Text::new(format!("群发 {}：{}", broadcast.id, word.zh), format!("Broadcast {}: {}", broadcast.id, word.en)),
         Text::new(
@@ -170,6 +192,9 @@ pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
             ),
         ),
     ];
+    if broadcast.state.is_undecided() {
+        all.extend(broadcast.hold.map(|held| hold::cause(held.cause)));
+    }
     match broadcast.state {
         State::NeedsChoice => all.push(Text::new("等你在卡片上选择部门", "Waiting for your choice on the card")),
         State::Pending => all.push(Text::new(
@@ -206,6 +231,13 @@ pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
 pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
     let word = text::state(broadcast.state);
     let id = &broadcast.id;
+    if let Some(held) = broadcast.hold {
+        let why = hold::cause(held.cause);
+        return Text::new(
+            format!("群发 {id} 已暂停。{} 请在卡片上决定。", why.zh),
+            format!("Broadcast {id} is on hold. {} Decide on the card.", why.en),
+        );
+    }
     match broadcast.state {
         State::Rejected => {
             let reason = broadcast.ending.as_ref().and_then(|ending| ending.reason.clone());

@@ -26,6 +26,20 @@ pub fn state(state: State) -> Text {
     Text::new(zh, en)
 }
 
+/// A broadcast that does not fit into what is left of the day.
+pub fn quota_short(heads: u64, left: u64) -> Text {
+    Text::new(
+        format!(
+            "今天的群发额度还剩 {left} 条（每天 50 万条，按北京时间 0 点重置），约 {} 人要等到明天 0 点以后",
+            heads - left
+        ),
+        format!(
+            "{left} messages are left of today's quota (500,000 a day, from midnight Beijing time); about {} wait until after that",
+            count(heads - left, "person")
+        ),
+    )
+}
+
 pub fn card_title(broadcast: &Broadcast) -> Text {
     Text::new(format!("群发 {}", broadcast.id), format!("Broadcast {}", broadcast.id))
 }
@@ -325,6 +339,11 @@ pub fn stale(stale: &Stale) -> Text {
         Stale::NoSuchChoice => ("没有这个选项，请从列表里选择", "That is not one of the choices"),
         Stale::NothingLeft => ("已经全部发出，没有可取消的了", "Everything has left already; nothing to cancel"),
         Stale::NothingInDoubt => ("没有结果未知的批次了", "No batch is in doubt any more"),
+        Stale::OnHold => (
+            "这条群发已暂停，要等发起人决定是否继续",
+            "This broadcast is on hold until its author decides whether to go on",
+        ),
+        Stale::NotOnHold => ("没有需要确认的了", "There is nothing to confirm any more"),
         Stale::Decided { state: decided } => {
             let word = state(*decided);
             return Text::new(

@@ -130,15 +130,15 @@ async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({ "status": "alive" }))
 }
 
-/// Ready to take events: the store answers and holds our tables. Feishu's own state does not matter for that.
+/// Ready to take events: the store answers, holds our tables and takes writes. Feishu's own state does not matter for that.
 async fn readyz(rooms: web::Data<Rooms>) -> HttpResponse {
     let ping = tokio::time::timeout(READY_WAIT, rooms.app.store.ping()).await;
-    if matches!(ping, Ok(Ok(()))) {
+    if matches!(ping, Ok(Ok(()))) && rooms.app.store.takes_writes() {
         HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({ "status": "ready" }))
     } else {
         HttpResponse::ServiceUnavailable()
             .insert_header((CACHE_CONTROL, "no-store"))
-            .json(json!({ "status": "not ready", "store": "does not answer" }))
+            .json(json!({ "status": "not ready", "store": "does not answer or takes no writes" }))
     }
 }
 

@@ -52,7 +52,7 @@ struct Running {
 
 impl Running {
     /// Lets the bot finish what it is doing, and leave.
-    async fn stop(self) {
+    async fn stop(mut self) {
         self.bot.stop().await;
     }
 }

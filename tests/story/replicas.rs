@@ -203,7 +203,7 @@ async fn one_of_them_refreshes_a_token_for_all() {
     }
     story(async |stage| {
         stage.authorize("王芳").await?;
-        let second = stage.replica().await?;
+        let mut second = stage.replica().await?;
         let wang = OpenId::new(stage.person("王芳").open_id).context("an open_id")?;
         for round in 1..=3 {
             stage.tenant.later(Duration::from_secs(2 * 3600)).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use feishu_broadcast::app::clock::{Clock, SystemClock};
-use feishu_broadcast::app::{LEASE, Step, worker};
+use feishu_broadcast::app::{LEASE, Step, life, worker};
 use feishu_broadcast::bot::{Bot, Loops};
 use feishu_broadcast::config::Cli;
 use feishu_broadcast::domain::ids::Timestamp;
@@ -22,6 +22,9 @@ use crate::sandbox::{ChatMessage, Company, Person, Tenant};
 
 /// Where browsers would reach the bot. Nothing listens there: stories put the bot's own address in its place.
 pub const PUBLIC_URL: &str = "https://bot.example.com";
+
+/// How often the bot says that it is alive while time passes: just before it would count as away.
+const BEAT: Duration = Duration::from_secs(9 * 60);
 
 /// Cranks before a story is called endless.
 const CRANKS_MAX: usize = 2000;
@@ -147,8 +150,9 @@ impl Stage {
 
     /// The machine dies and comes back: everything in memory is gone, the disk is what it was.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
-        let fresh = start(&self.settings, &self.tenant).await?;
-        std::mem::replace(&mut self.bot, fresh).stop().await;
+        // Everything the old one had in hand was dropped before; its file is free once its connections are closed.
+        self.bot.stop().await;
+        self.bot = start(&self.settings, &self.tenant).await?;
         if self.bot.app.store.engine() == Engine::Postgres {
             // Another replica might still hold what the dead one held: it is anybody's once the leases have run out.
             self.tenant.later(LEASE).await;
@@ -187,9 +191,15 @@ impl Stage {
         anyhow::bail!("the bot does not come to rest")
     }
 
-    /// Lets time pass in one go, then works.
+    /// Lets time pass while the bot is alive but does nothing, then works.
     pub async fn later(&self, by: Duration) -> anyhow::Result<()> {
-        self.tenant.later(by).await;
+        let mut left = by;
+        while !left.is_zero() {
+            let step = left.min(BEAT);
+            self.tenant.later(step).await;
+            life::beat(&self.bot.app).await?;
+            left -= step;
+        }
         self.settle().await
     }
 

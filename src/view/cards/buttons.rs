@@ -1,0 +1,111 @@
+//! The buttons of a card: each carries what it does, for which broadcast, and the version its presser saw.
+
+use serde_json::{Value, json};
+
+use super::elements::plain;
+use super::{Facts, Reader, Room, people, short};
+use crate::domain::broadcast::{Broadcast, State};
+use crate::view::{Text, hold, text};
+
+/// Targets that the dialog before sending again names.
+const TWICE_NAMED_MAX: usize = 5;
+
+pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
+    let broadcast = facts.broadcast;
+    let decides = match reader {
+        Reader::Author => broadcast.required == 0,
+        Reader::Approver => broadcast.required > 0,
+    };
+    let author = reader == Reader::Author;
+    let mut row = Vec::new();
+    if let (true, Some(held), false) = (author, broadcast.hold, broadcast.state == State::InDoubt) {
+        let confirm = hold::confirm(held.cause);
+        row.push(button(broadcast, "confirm", &hold::button(), "primary_filled", Some(&confirm)));
+    }
+    if broadcast.state == State::Pending && decides && broadcast.hold.is_none() {
+        row.push(button(broadcast, "approve", &text::approve_button(author), "primary_filled", None));
+    }
+    let stoppable = broadcast.state.is_undecided()
+        || matches!(broadcast.state, State::Approved | State::Scheduled)
+        || (matches!(broadcast.state, State::Sending | State::InDoubt) && facts.report.can_be_stopped());
+    if author && stoppable {
+        row.push(button(broadcast, "cancel", &text::cancel_button(), "default", None));
+    }
+    if author && broadcast.state == State::Pending && decides {
+        row.push(button(broadcast, "reject", &text::reject_button(), "default", None));
+    }
+    if author && broadcast.state == State::InDoubt {
+        let confirm = twice(room, facts);
+        row.push(button(broadcast, "resend", &text::resend_button(), "danger", Some(&confirm)));
+        row.push(button(broadcast, "settle", &text::settle_button(), "default", Some(&text::settle_confirm())));
+    }
+    // Admins bring the numbers up to date; an approver need not be one.
+    if author && !facts.report.message_ids.is_empty() {
+        row.push(button(broadcast, "refresh", &text::refresh_button(), "default", None));
+    }
+    match row.len() {
+        0 => {}
+        1 => elements.append(&mut row),
+        _ => elements.push(json!({
+            "tag": "column_set",
+            "flex_mode": "flow",
+            "horizontal_spacing": "small",
+            "columns": row.into_iter()
+                .map(|button| json!({ "tag": "column", "width": "auto", "elements": [button] }))
+                .collect::<Vec<_>>(),
+        })),
+    }
+    if broadcast.state == State::Pending && decides && !author {
+        elements.push(reject_form(broadcast));
+    }
+}
+
+/// What the author agrees to when sending again: who may get it twice.
+fn twice(room: Room, facts: &Facts<'_>) -> Text {
+    let part = facts.broadcast.audience.only(|id| facts.report.doubtful.contains(id));
+    let departments = part.departments.iter().map(|department| short(room, &department.full_path()));
+    let named: Vec<String> = departments.chain(people(&part)).take(TWICE_NAMED_MAX).collect();
+    text::resend_confirm(&named, part.ids(), part.headcount())
+}
+
+fn reject_form(broadcast: &Broadcast) -> Value {
+    json!({
+        "tag": "form",
+        "name": "reject_form",
+        "elements": [
+            { "tag": "input", "name": "reason", "placeholder": plain(&text::reason_placeholder()), "required": false,
+              "width": "fill", "max_length": REASON_LETTERS_MAX },
+            {
+                "tag": "button",
+                "name": "reject",
+                "type": "danger",
+                "text": plain(&text::reject_button()),
+                "form_action_type": "submit",
+                "behaviors": [callback(broadcast, "reject")],
+            },
+        ],
+    })
+}
+
+/// Letters of a reason. Source: contract, "input": 1,000 by default; a reason is a sentence.
+pub const REASON_LETTERS_MAX: usize = 200;
+
+fn button(broadcast: &Broadcast, action: &str, label: &Text, style: &str, confirm: Option<&Text>) -> Value {
+    let mut button = json!({
+        "tag": "button",
+        "type": style,
+        "text": plain(label),
+        "behaviors": [callback(broadcast, action)],
+    });
+    if let (Some(confirm), Some(button)) = (confirm, button.as_object_mut()) {
+        button.insert("confirm".into(), json!({ "title": plain(label), "text": plain(confirm) }));
+    }
+    button
+}
+
+pub(super) fn callback(broadcast: &Broadcast, action: &str) -> Value {
+    json!({
+        "type": "callback",
+        "value": { "action": action, "broadcast": broadcast.id.as_str(), "version": broadcast.version },
+    })
+}

@@ -1,0 +1,55 @@
+//! What is said of a broadcast that waits for its author's word.
+
+use super::{Text, advice};
+use crate::domain::hold::HoldCause;
+
+/// How a broadcast on hold is called, whatever its state.
+pub fn word() -> Text {
+    Text::new("已暂停，等你决定", "On hold, your decision")
+}
+
+/// Why nothing of it leaves, and what there is to do.
+pub fn cause(cause: HoldCause) -> Text {
+    match cause {
+        HoldCause::Downtime => Text::new(
+            "机器人停了 10 分钟以上，这段时间里没有发送。现在还要发吗？没有发出的部分等你决定：继续，或者取消。",
+            "The bot was away for more than ten minutes and sent nothing meanwhile. Is it still to be sent? What has not left waits for you: go on, or cancel.",
+        ),
+        HoldCause::Restored => Text::new(
+            "机器人的数据库是恢复的备份或副本，可能不知道已经发过什么。请先问一位收件人是否已经收到，再决定：继续，或者取消。",
+            "The bot's database was restored or copied and may not know what has been sent. Ask one of the recipients first whether it has arrived, then decide: go on, or cancel.",
+        ),
+        HoldCause::Refused { code } => {
+            let why = advice(code);
+            Text::new(
+                format!(
+                    "飞书连续拒绝（{code}），其余的先不发。{} 处理好之后点「继续发送」，被拒的和其余的一起发。",
+                    why.zh
+                ),
+                format!(
+                    "Feishu refused one batch after the other ({code}), so the rest is not tried. {} Once that is mended press “Go on”: what was refused is sent with the rest.",
+                    why.en
+                ),
+            )
+        }
+    }
+}
+
+pub fn button() -> Text {
+    Text::new("继续发送", "Go on")
+}
+
+/// What the author agrees to with [`button`].
+pub fn confirm(cause: HoldCause) -> Text {
+    match cause {
+        HoldCause::Downtime => Text::new("没有发出的部分现在就发。确定吗？", "What has not left is sent now. Sure?"),
+        HoldCause::Restored => Text::new(
+            "如果它其实已经发过，这些人会收到两次。确定还没有发过吗？",
+            "If it has been sent already, these people get it twice. Sure that it has not?",
+        ),
+        HoldCause::Refused { .. } => Text::new(
+            "被拒的批次确定没有发出，会和其余的一起再发。确定吗？",
+            "The refused batches have certainly not gone out and are sent again with the rest. Sure?",
+        ),
+    }
+}
