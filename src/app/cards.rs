@@ -36,6 +36,11 @@ const GENERATIONS_MAX: i64 = 3;
 
 /// Updates at most one card. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
+    if !app.store.has_card(app.now()).await? {
+        return Ok(Step::Idle);
+    }
+    // Before the claim: a lease is for the call, not for the wait, and what is shown is what is true after it.
+    app.talk.next(&app.store, || app.now()).await;
     let now = app.now();
     let Some(claim) = app.store.claim_card(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
     let Some(broadcast) = app.store.broadcast(&claim.broadcast).await? else {
@@ -71,7 +76,6 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
             newest
         }
     };
-    app.talk.next(&app.store, || app.now()).await;
     let shown = match &claim.message_id {
         Some(message) => app.feishu.patch_card(now, message, &draft.card).await.map(|()| message.clone()),
         None => {

@@ -22,6 +22,12 @@ use crate::view::{Text, answers, help, result, text};
 /// Tries before an event is given up: with the pauses below about an hour.
 const ATTEMPTS_MAX: i64 = 12;
 
+/// How often a worker says that it is still at an event: two may fail before [`LEASE`] ends.
+const RENEW_EVERY: Duration = Duration::from_secs(15);
+
+/// After this the work is dropped and begun anew: ten minutes, far beyond the longest search.
+const RENEWALS_MAX: u32 = 40;
+
 /// A message from an admin or an approver, on its way through the desks.
 pub struct Request<'a> {
     pub app: &'a App,
@@ -74,15 +80,9 @@ impl Request<'_> {
 pub async fn step(app: &App) -> Result<Step, StoreError> {
     let now = app.now();
     let Some(claim) = app.store.claim_event(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
-    let event = Event::parse(claim.body.as_bytes());
-    let worked = match event {
-        // Tried so often without an end: it took longer than its lease, or the step panicked.
-        Ok(_) if claim.attempts > ATTEMPTS_MAX => Err(Trouble::Store(StoreError::Unavailable)),
-        Ok(event) => desk(app, &claim, event).await,
-        Err(_) => {
-            tracing::error!(key = claim.key, "a stored event cannot be read any more");
-            end(app, &claim).await.map_err(Trouble::Store)
-        }
+    let worked = tokio::select! {
+        worked = work(app, &claim) => worked,
+        () = keep(app, &claim) => Err(Trouble::Store(StoreError::Conflict)),
     };
     match worked {
         Ok(()) => {}
@@ -93,6 +93,31 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
         Err(trouble) => postpone(app, &claim, &trouble).await?,
     }
     Ok(Step::Worked)
+}
+
+async fn work(app: &App, claim: &Claim) -> Result<(), Trouble> {
+    match Event::parse(claim.body.as_bytes()) {
+        // Tried so often without an end: the process died each time, or the step panicked.
+        Ok(_) if claim.attempts > ATTEMPTS_MAX => Err(Trouble::Store(StoreError::Unavailable)),
+        Ok(event) => desk(app, claim, event).await,
+        Err(_) => {
+            tracing::error!(key = claim.key, "a stored event cannot be read any more");
+            Ok(end(app, claim).await?)
+        }
+    }
+}
+
+/// Says every now and then that an event is being worked on, beside the work itself. Returns when that is not true any
+/// more: the lease is lost, or the work takes longer than anything should.
+async fn keep(app: &App, claim: &Claim) {
+    for _ in 0..RENEWALS_MAX {
+        tokio::time::sleep(RENEW_EVERY).await;
+        match app.store.renew_event(claim, app.now().after(LEASE)).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => tracing::warn!(%error, key = claim.key, "a lease could not be renewed"),
+        }
+    }
 }
 
 async fn desk(app: &App, claim: &Claim, event: Event) -> Result<(), Trouble> {

@@ -64,9 +64,13 @@ fn reply(message: &MessageReceived, purpose: &str, text: String) -> Letter {
 
 /// Sends at most one letter. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
+    if !app.store.has_letter(app.now()).await? {
+        return Ok(Step::Idle);
+    }
+    // Before the claim: a lease is for the call, not for the wait.
+    app.talk.next(&app.store, || app.now()).await;
     let now = app.now();
     let Some(letter) = app.store.claim_letter(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
-    app.talk.next(&app.store, || app.now()).await;
     let sent = match &letter.reply_to {
         Some(message) => app.feishu.reply_message(now, message, &letter.msg_type, &letter.content, &letter.uuid).await,
         None => {

@@ -37,9 +37,15 @@ use crate::feishu::error::CallError;
 use crate::store::{Store, StoreError};
 use clock::Clock;
 
-/// How long a worker may hold an event, a letter or a card before another may take it: longer than the slowest chain
-/// of calls it makes.
-pub const LEASE: Duration = Duration::from_secs(120);
+/// How long a worker may hold a letter or a card before another may take it: longer than a call, its token, and both
+/// once more, of 10 s each at most. An event is held as long as its worker says that it is still at it.
+pub const LEASE: Duration = Duration::from_secs(45);
+
+/// The least time between two notices to other replicas: a burst of work is one.
+const NOTICE_PAUSE: Duration = Duration::from_millis(20);
+
+/// The pause before a lost connection for notices is made anew.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// A difference between this machine's clock and the database's that an operator should know of.
 const CLOCK_OFF_MS: i64 = 2000;
@@ -100,6 +106,8 @@ pub struct Wake {
     pub dispatch: Notify,
     pub letters: Notify,
     pub cards: Notify,
+    /// The other replicas should look as well.
+    pub replicas: Notify,
 }
 
 impl App {
@@ -149,10 +157,43 @@ impl App {
         byte[0]
     }
 
-    /// Wakes everything that a finished transaction may have given work to.
+    /// Wakes everything that a finished transaction may have given work to, here and in other replicas.
     pub fn wake_all(&self) {
+        self.wake_here();
+        self.wake.replicas.notify_one();
+    }
+
+    fn wake_here(&self) {
         self.wake.letters.notify_one();
         self.wake.cards.notify_one();
         self.wake.dispatch.notify_one();
+    }
+
+    /// Passes wake-ups on to the other replicas, at most one every [`NOTICE_PAUSE`]. Never ends.
+    pub async fn tell_replicas(&self) {
+        loop {
+            self.wake.replicas.notified().await;
+            if let Err(error) = self.store.tell_replicas().await {
+                tracing::debug!(%error, "the other replicas will find it by polling");
+            }
+            tokio::time::sleep(NOTICE_PAUSE).await;
+        }
+    }
+
+    /// Wakes this replica when another one says so. Ends at once where there is only one.
+    pub async fn hear_replicas(&self) {
+        loop {
+            match self.store.listen().await {
+                Ok(None) => return,
+                Ok(Some(mut ear)) => {
+                    while ear.next().await.is_ok() {
+                        self.wake.inbox.notify_one();
+                        self.wake_here();
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "no notices from other replicas for the moment"),
+            }
+            tokio::time::sleep(LISTEN_AGAIN).await;
+        }
     }
 }

@@ -64,6 +64,7 @@ impl Workers {
         add(Kind::Life, 1);
         add(Kind::Prune, 1);
         add(Kind::Clock, 1);
+        loops.spawn(with_replicas(Arc::clone(app), stopped.clone()));
         loops.spawn(dispatch_side_by_side(Arc::clone(app), stopped));
         Self { stop, loops }
     }
@@ -126,6 +127,15 @@ impl Kind {
             Kind::Prune => PRUNE_EVERY,
             Kind::Clock => CLOCK_EVERY,
         }
+    }
+}
+
+/// Wakes the other replicas and is woken by them.
+async fn with_replicas(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    let both = async { tokio::join!(app.tell_replicas(), app.hear_replicas()) };
+    tokio::select! {
+        _ = both => {}
+        _ = stopped.changed() => {}
     }
 }
 

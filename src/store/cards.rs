@@ -63,6 +63,12 @@ pub enum CardOutcome {
 }
 
 impl Store {
+    /// Whether a copy is owed an update; a look before a call is reserved, no claim.
+    pub async fn has_card(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let due = "select 1 from cards where shown < wanted and state = 'live' and not_before <= $1 limit 1";
+        Ok(sqlx::query(due).bind(now.0).fetch_optional(&mut *self.reader().await?).await?.is_some())
+    }
+
     /// Takes the copy that has been owed an update longest.
     pub async fn claim_card(&self, now: Timestamp, lease_until: Timestamp) -> Result<Option<CardClaim>, StoreError> {
         let mut tx = self.begin().await?;

@@ -181,6 +181,19 @@ impl Store {
         Ok(Some(claim))
     }
 
+    /// Says that an event is still being worked on; whether it is still this claim's.
+    pub async fn renew_event(&self, claim: &Claim, lease_until: Timestamp) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let renewed = sqlx::query("update inbox set not_before = $3 where key = $1 and fence = $2 and state = 'taken'")
+            .bind(&claim.key)
+            .bind(claim.fence)
+            .bind(lease_until.0)
+            .execute(tx.connection())
+            .await?;
+        tx.commit().await?;
+        Ok(renewed.rows_affected() == 1)
+    }
+
     /// Puts an event back for later.
     pub async fn postpone_event(&self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;

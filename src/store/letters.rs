@@ -68,6 +68,12 @@ pub enum LetterOutcome {
 }
 
 impl Store {
+    /// Whether a letter may be due; a look before a call is reserved, no claim.
+    pub async fn has_letter(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let due = sqlx::query("select 1 from letters where state = 'new' and not_before <= $1 limit 1").bind(now.0);
+        Ok(due.fetch_optional(&mut *self.reader().await?).await?.is_some())
+    }
+
     /// Takes the oldest letter whose receiver has no older one waiting.
     pub async fn claim_letter(
         &self,

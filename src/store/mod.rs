@@ -16,9 +16,11 @@ pub mod cards;
 pub mod inbox;
 pub mod letters;
 pub mod life;
+pub mod notice;
 pub mod pace;
 pub mod quota;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{Any, AnyPoolOptions, install_default_drivers};
@@ -106,6 +108,8 @@ impl Engine {
 #[derive(Clone)]
 pub struct Store {
     engine: Engine,
+    /// Where it is; holds the password of a server, so it is printed nowhere.
+    url: Arc<str>,
     write: AnyPool,
     read: AnyPool,
     /// The queue in front of the inbox table: many events, one commit.
@@ -141,6 +145,9 @@ impl Store {
                 .max_connections(max)
                 .acquire_timeout(ACQUIRE_WAIT)
                 .after_connect(move |connection, _| Box::pin(prepare(engine, connection)))
+                // SQLite ends a transaction by itself when the disk is full; the library believes it open, and such a
+                // connection would never be of use again.
+                .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         };
         let (write, read) = match engine {
             Engine::Sqlite => (pool(1).connect(&url).await?, pool(READERS_MAX).connect_lazy(&url)?),
@@ -150,7 +157,7 @@ impl Store {
             }
         };
         let accepting = inbox::Accepting::start(write.clone(), engine.begin());
-        Ok(Self { engine, write, read, accepting, life })
+        Ok(Self { engine, url: url.into(), write, read, accepting, life })
     }
 
     /// Which database this is.

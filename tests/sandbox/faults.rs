@@ -181,6 +181,8 @@ pub struct Switches {
     pub queue_wait_ms: i64,
     /// Refuse calls beyond a tier and note a violation. Off for load tests of something else.
     pub rates: bool,
+    /// Every department says that it has so many members.
+    pub claims_headcount: Option<u64>,
     /// A token reply says this many seconds, whatever is true.
     pub claims_expiry_s: Option<i64>,
     /// Scopes that consent never grants.
@@ -201,6 +203,7 @@ impl Default for Switches {
             page_at_most: 50,
             queue_wait_ms: 400,
             rates: true,
+            claims_headcount: None,
             claims_expiry_s: None,
             consent_withholds: vec![],
         }

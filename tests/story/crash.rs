@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::sandbox::world::Pressing;
 use crate::sandbox::{ChatMessage, Press};
-use crate::stage::{Stage, story};
+use crate::stage::{LEASES_OVER, Stage, story};
 
 /// Where in the life of a broadcast the machine dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +47,6 @@ enum Place {
     /// The deadline has passed.
     Expiry,
 }
-
-/// How long until every lease of a replica that died has run out.
-const LEASES_OVER: Duration = Duration::from_secs(130);
 
 /// Moments of one step before it is called endless.
 const MOMENTS_MAX: usize = 200;

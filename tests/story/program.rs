@@ -3,6 +3,7 @@
 mod running;
 mod secrets;
 mod settings;
+mod store;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use feishu_broadcast::app::clock::{Clock, SystemClock};
-use feishu_broadcast::app::{LEASE, Step, life, worker};
+use feishu_broadcast::app::{Step, life, worker};
 use feishu_broadcast::bot::{Bot, Loops};
 use feishu_broadcast::config::Cli;
 use feishu_broadcast::domain::ids::Timestamp;
+use feishu_broadcast::domain::quota::PER_DAY;
 use feishu_broadcast::store::Engine;
 use futures_util::FutureExt;
 use sqlx::{Connection, PgConnection, Row};
@@ -22,6 +23,9 @@ use crate::sandbox::{ChatMessage, Company, Person, Tenant};
 
 /// Where browsers would reach the bot. Nothing listens there: stories put the bot's own address in its place.
 pub const PUBLIC_URL: &str = "https://bot.example.com";
+
+/// How long until every lease of a replica that died has run out.
+pub(crate) const LEASES_OVER: Duration = Duration::from_secs(100);
 
 /// How often the bot says that it is alive while time passes: just before it would count as away.
 const BEAT: Duration = Duration::from_secs(9 * 60);
@@ -155,9 +159,60 @@ impl Stage {
         self.bot = start(&self.settings, &self.tenant).await?;
         if self.bot.app.store.engine() == Engine::Postgres {
             // Another replica might still hold what the dead one held: it is anybody's once the leases have run out.
-            self.tenant.later(LEASE).await;
+            self.tenant.later(LEASES_OVER).await;
         }
         Ok(())
+    }
+
+    /// Copies the database as a backup tool would, while the bot is running. SQLite only.
+    pub async fn backup(&self) -> anyhow::Result<()> {
+        let mut connection = sqlx::SqliteConnection::connect(&self.database.url).await?;
+        let copy = self.data.path().join("backup.db");
+        sqlx::query("vacuum into $1").bind(copy.display().to_string()).execute(&mut connection).await?;
+        Ok(connection.close().await?)
+    }
+
+    /// Puts the backup back by writing it over the database.
+    pub fn overwrite(&self) -> anyhow::Result<()> {
+        self.forget_log()?;
+        std::fs::write(self.file(), std::fs::read(self.data.path().join("backup.db"))?)?;
+        Ok(())
+    }
+
+    /// Puts the backup in the place of the database, on a machine that has nothing else of it.
+    pub fn replace(&self) -> anyhow::Result<()> {
+        self.forget_log()?;
+        std::fs::remove_file(self.data.path().join("story.db-witness"))?;
+        std::fs::rename(self.data.path().join("backup.db"), self.file())?;
+        Ok(())
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.data.path().join("story.db")
+    }
+
+    fn forget_log(&self) -> anyhow::Result<()> {
+        for end in ["-wal", "-shm"] {
+            match std::fs::remove_file(self.data.path().join(format!("story.db{end}"))) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves so many messages of the day.
+    pub async fn free_quota(&self, left: u64) -> anyhow::Result<()> {
+        let booked = i64::try_from(PER_DAY - left)?;
+        let statement = format!("update quota set booked = {booked}");
+        if self.database.schema.is_some() {
+            let mut connection = PgConnection::connect(&self.database.url).await?;
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+            return Ok(connection.close().await?);
+        }
+        let mut connection = sqlx::SqliteConnection::connect(&self.database.url).await?;
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+        Ok(connection.close().await?)
     }
 
     /// A second bot on the same database, which takes the pushes from now on.

@@ -50,7 +50,8 @@ fn item(world: &World, ask: &Ask, department: &Department) -> Value {
             None => "0".into(),
         };
         let members = world.company.members(&department.open_department_id);
-        item["member_count"] = members.len().into();
+        let counted = world.switches.claims_headcount.unwrap_or(members.len() as u64);
+        item["member_count"] = counted.into();
         item["primary_member_count"] = members.len().into();
         item["order"] = "2000".into();
         item["leaders"] = json!([]);

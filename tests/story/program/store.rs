@@ -1,0 +1,174 @@
+//! A store that takes nothing for a while: it says so, events are pushed again, nothing is lost or doubled, and nobody has
+//! to start anything anew.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use sqlx::{Connection, PgConnection, SqliteConnection};
+
+use super::{PATIENCE, Running, run, with};
+use crate::stage::Database;
+
+impl Running {
+    /// Waits until `/readyz` answers so.
+    async fn until_readyz(&self, status: u16) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if self.get("/readyz").await.is_ok_and(|answer| answer.status() == status) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::bail!("/readyz never said {status}: {}", self.output())
+    }
+
+    fn database(&self) -> PathBuf {
+        self.directory.path().join("feishu-broadcast.db")
+    }
+
+    /// While the store takes nothing: told so, refused, and pushed again once it does.
+    async fn refuses_and_recovers(&mut self, mend: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+        self.until_readyz(503).await?;
+        let event = self.tenant.person("王芳").text_event("/whoami");
+        let pushed = self.tenant.push(&event).await;
+        ensure!(pushed.status == 503, "the event was answered {}", pushed.status);
+        ensure!(self.get("/healthz").await?.status() == 200, "it is alive all the same");
+        mend().await?;
+        self.until_readyz(200).await?;
+        for _ in 0..2 {
+            let pushed = self.tenant.push(&event).await;
+            ensure!(pushed.status == 200, "after all the event was answered {}", pushed.status);
+        }
+        let told = |tenant: &crate::sandbox::Tenant| answers(tenant) > 0;
+        self.until("the command is answered", told).await?;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        ensure!(answers(&self.tenant) == 1, "{} answers", answers(&self.tenant));
+        Ok(())
+    }
+}
+
+fn answers(tenant: &crate::sandbox::Tenant) -> usize {
+    let chat = tenant.person("王芳").chat();
+    chat.iter().filter(|message| message.from_bot && message.text.contains("open_id")).count()
+}
+
+#[tokio::test]
+async fn a_locked_file_is_said_and_waited_for() -> anyhow::Result<()> {
+    let mut running = Running::start(&[]).await?;
+    let mut other = SqliteConnection::connect(&format!("sqlite://{}", running.database().display())).await?;
+    sqlx::query("begin exclusive").execute(&mut other).await?;
+    running
+        .refuses_and_recovers(async || {
+            sqlx::query("rollback").execute(&mut other).await?;
+            Ok(())
+        })
+        .await?;
+    let output = running.output();
+    ensure!(output.contains("takes no writes") && output.contains("takes writes again"), "{output}");
+    Ok(())
+}
+
+/// A file system of our own, so small that it is soon full; `None` where this machine lets nobody mount.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Option<Self> {
+        std::fs::create_dir(at).ok()?;
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(at).output().ok()?;
+        if !mounted.status.success() {
+            println!("SKIPPED: a full disk needs the right to mount one");
+            return None;
+        }
+        Some(Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+async fn on_a_small_disk(
+    spoil: impl AsyncFnOnce(&SmallDisk) -> anyhow::Result<()>,
+    mend: impl AsyncFnOnce(&SmallDisk) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let place = tempfile::tempdir()?;
+    let Some(disk) = SmallDisk::mount(&place.path().join("disk")) else { return Ok(()) };
+    let url = format!("sqlite://{}", disk.0.join("bot.db").display());
+    let mut running = Running::start(&[("DATABASE_URL", &url)]).await?;
+    spoil(&disk).await?;
+    running.refuses_and_recovers(async || mend(&disk).await).await?;
+    // Nothing is corrupted, and the bot ends as it should.
+    let (status, _) = running.signal("TERM").await?;
+    ensure!(status.success(), "{}", running.output());
+    let mut connection = SqliteConnection::connect(&url).await?;
+    let sound: String = sqlx::query_scalar("pragma integrity_check").fetch_one(&mut connection).await?;
+    ensure!(sound == "ok", "{sound}");
+    Ok(connection.close().await?)
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_waited_for() -> anyhow::Result<()> {
+    on_a_small_disk(
+        async |disk| {
+            let mut block = vec![0_u8; 1 << 20];
+            let mut file = std::fs::File::create(disk.0.join("something-else"))?;
+            // To the last byte.
+            while !block.is_empty() {
+                if std::io::Write::write_all(&mut file, &block).is_err() {
+                    block.truncate(block.len() / 2);
+                }
+            }
+            Ok(())
+        },
+        async |disk| Ok(std::fs::remove_file(disk.0.join("something-else"))?),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_database_server_that_goes_away_is_said_and_waited_for() -> anyhow::Result<()> {
+    let Ok(server) = std::env::var("TEST_POSTGRES_URL") else {
+        println!("SKIPPED: a database server needs TEST_POSTGRES_URL");
+        return Ok(());
+    };
+    let data = tempfile::tempdir()?;
+    let database = Database::new(data.path()).await?;
+    // A database of its own, which can be closed to everybody.
+    let name = format!("gone_{}", std::process::id());
+    let mut admin = PgConnection::connect(&server).await?;
+    let mut say = async |statement: String| sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut admin).await;
+    say(format!("create database {name}")).await?;
+    let (front, _) = server.rsplit_once('/').context("no database in the address")?;
+    let mut running = Running::start(&[("DATABASE_URL", &format!("{front}/{name}"))]).await?;
+    say(format!("alter database {name} allow_connections false")).await?;
+    say(format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")).await?;
+    running
+        .refuses_and_recovers(async || {
+            say(format!("alter database {name} allow_connections true")).await?;
+            Ok(())
+        })
+        .await?;
+    drop(running);
+    say(format!("drop database {name} with (force)")).await?;
+    database.remove().await
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_file_does_not_start() -> anyhow::Result<()> {
+    let running = Running::start(&[]).await?;
+    let url = format!("sqlite://{}", running.database().display());
+    let settings = with(&running.settings, "LISTEN_ADDR", Some("127.0.0.1:0"));
+    let settings = with(&with(&settings, "METRICS_ADDR", Some("")), "DATABASE_URL", Some(&url));
+    let elsewhere = tempfile::tempdir()?;
+    let path = elsewhere.path().to_owned();
+    let second = tokio::task::spawn_blocking(move || run(&path, &settings, &[])).await?;
+    ensure!(second.status.code() == Some(1), "{:?}", second.status);
+    let said = String::from_utf8(second.stderr)?;
+    ensure!(said.lines().count() == 1 && said.starts_with("DATABASE_URL: another process"), "{said}");
+    ensure!(running.get("/readyz").await?.status() == 200, "the first one minds");
+    Ok(())
+}
