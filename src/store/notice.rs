@@ -39,7 +39,9 @@ impl Store {
         if self.engine == Engine::Sqlite {
             return Ok(None);
         }
-        let row = sqlx::query("select current_schema() as schema").fetch_one(&mut *self.reader().await?).await?;
+        let row = sqlx::query("select cast(current_schema() as text) as schema")
+            .fetch_one(&mut *self.reader().await?)
+            .await?;
         let schema: String = row.try_get("schema")?;
         let mut listener = PgListener::connect(&self.url).await?;
         listener.listen(&format!("{CHANNEL}{schema}")).await?;

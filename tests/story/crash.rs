@@ -11,9 +11,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use feishu_broadcast::app::{cards, dispatch, inbox, letters, press, progress, tidy};
+use feishu_broadcast::app::{cards, dispatch, inbox, letters, life, press, progress, tidy};
+use feishu_broadcast::domain::hold::AWAY_MAX;
 use feishu_broadcast::domain::ids::BroadcastId;
-use feishu_broadcast::feishu::event::{self, EventKind};
+use feishu_broadcast::feishu::event::{self, CardAction, EventKind};
 use feishu_broadcast::store::Engine;
 use serde_json::json;
 
@@ -44,6 +45,10 @@ enum Place {
     Start,
     /// The author decides to send again.
     Resend,
+    /// The bot was away too long and puts what is still to be sent on hold.
+    Silence,
+    /// The author says that it is still to be sent.
+    GoOn,
     /// The deadline has passed.
     Expiry,
 }
@@ -104,11 +109,7 @@ async fn life(stage: &mut Stage, place: Place, moment: usize) -> anyhow::Result<
     }
     if place == Place::Approval {
         let card = card_of(stage, "赵磊", &words)?;
-        let pressed = stage.person("赵磊").press_event(&card.message_id, &Press::action("approve"));
-        let bytes = pressed.map_err(anyhow::Error::msg)?.0.body.to_string();
-        let event = event::Event::parse(bytes.as_bytes())?;
-        let EventKind::CardAction(action) = event.kind else { anyhow::bail!("no press") };
-        let key = event.key.to_string();
+        let (key, action) = pressing(stage, "赵磊", &card, "approve")?;
         // The tenant does not see a press that goes to the desk directly; it was made all the same.
         stage.tenant.with(|world| {
             world.pressed.push(Pressing {
@@ -136,6 +137,17 @@ async fn life(stage: &mut Stage, place: Place, moment: usize) -> anyhow::Result<
     if place == Place::Start {
         alive = Some(die(stage, moment, async |app| tidy::begin(&app).await).await?);
     }
+    if matches!(place, Place::Silence | Place::GoOn) {
+        stage.tenant.later(2 * AWAY_MAX).await;
+    }
+    if place == Place::Silence {
+        alive = Some(die(stage, moment, async |app| life::beat(&app).await).await?);
+    }
+    if matches!(place, Place::Silence | Place::GoOn) {
+        stage.settle().await?;
+        ensure!(stage.person("陈晨").inbox().len() == before, "sent after all that time without asking");
+        go_on(stage, place, moment, &words, &mut alive).await?;
+    }
     if matches!(place, Place::News | Place::LaterCard | Place::Progress) {
         dispatch::step(&stage.bot.app).await?;
         stage.tenant.later(Duration::from_secs(4)).await;
@@ -160,6 +172,38 @@ async fn life(stage: &mut Stage, place: Place, moment: usize) -> anyhow::Result<
     alive.context("nobody died")
 }
 
+/// The author says that it is still to be sent, and again where the first press died.
+async fn go_on(
+    stage: &mut Stage,
+    place: Place,
+    moment: usize,
+    words: &str,
+    alive: &mut Option<bool>,
+) -> anyhow::Result<()> {
+    let card = card_of(stage, "王芳", words)?;
+    ensure!(card.text.starts_with("已暂停"), "not on hold: {}", card.text);
+    if place == Place::GoOn {
+        let (key, action) = pressing(stage, "王芳", &card, "confirm")?;
+        *alive = Some(die(stage, moment, async move |app| press::press(&app, &key, &action).await.map(drop)).await?);
+        stage.settle().await?;
+    }
+    let card = card_of(stage, "王芳", words)?;
+    if card.text.starts_with("已暂停") {
+        let pressed = stage.person("王芳").presses(&card, "confirm").await.map_err(anyhow::Error::msg)?;
+        ensure!(pressed.status == 200, "the press was answered {}", pressed.status);
+    }
+    Ok(())
+}
+
+/// A press as it reaches the desk.
+fn pressing(stage: &Stage, name: &str, card: &ChatMessage, action: &str) -> anyhow::Result<(String, CardAction)> {
+    let pressed = stage.person(name).press_event(&card.message_id, &Press::action(action));
+    let bytes = pressed.map_err(anyhow::Error::msg)?.0.body.to_string();
+    let event = event::Event::parse(bytes.as_bytes())?;
+    let EventKind::CardAction(action) = event.kind else { anyhow::bail!("no press") };
+    Ok((event.key.to_string(), action))
+}
+
 /// What the author does about a doubt, if there is one: every other time it is sent again, else it is taken as sent.
 async fn decide(
     stage: &mut Stage,
@@ -174,11 +218,7 @@ async fn decide(
         return Ok(None);
     }
     if place == Place::Resend {
-        let pressed = stage.person("王芳").press_event(&card.message_id, &Press::action("resend"));
-        let bytes = pressed.map_err(anyhow::Error::msg)?.0.body.to_string();
-        let event = event::Event::parse(bytes.as_bytes())?;
-        let EventKind::CardAction(action) = event.kind else { anyhow::bail!("no press") };
-        let key = event.key.to_string();
+        let (key, action) = pressing(stage, "王芳", &card, "resend")?;
         *alive = Some(die(stage, moment, async move |app| press::press(&app, &key, &action).await.map(drop)).await?);
         stage.settle().await?;
         if !card_of(stage, "王芳", words)?.text.contains("结果未知") {
@@ -255,9 +295,9 @@ fn over(stage: &Stage, id: &BroadcastId, words: &str, word: &str) -> anyhow::Res
         .filter(|message| message.from_bot && message.msg_type == "text" && message.text.contains(id.as_str()))
         .map(|message| message.text.as_str())
         .collect();
-    let ends = told.iter().filter(|text| !text.contains("结果未知")).count();
+    let ends = told.iter().filter(|text| !text.contains("结果未知") && !text.contains("已暂停")).count();
     ensure!(ends == 1, "told about the end {ends} times: {told:?}");
-    ensure!(told.len() <= 2, "told too often: {told:?}");
+    ensure!(told.len() <= 3, "told too often: {told:?}");
     Ok(())
 }
 
@@ -309,6 +349,16 @@ async fn while_the_bot_starts_after_a_crash() {
 #[tokio::test]
 async fn while_the_author_decides_about_a_doubt() {
     dying_at(Place::Resend).await;
+}
+
+#[tokio::test]
+async fn while_the_bot_finds_that_it_was_away() {
+    dying_at(Place::Silence).await;
+}
+
+#[tokio::test]
+async fn while_the_author_says_go_on() {
+    dying_at(Place::GoOn).await;
 }
 
 #[tokio::test]

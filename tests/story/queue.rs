@@ -59,13 +59,18 @@ async fn a_hundred_answers_behind_one_that_cannot_be_sent_keep_nobody_else_waiti
     with_store(async |store, _| {
         post(store, (0..100).map(|number| letter("blocked", number)), START).await?;
         let head = store.claim_letter(START, START.after(LEASE)).await?.expect("the first letter");
-        post(store, [letter("other", 0)], START.after(MINUTE)).await?;
-        assert_eq!(claimed(store, START.after(MINUTE)).await?.as_deref(), Some("other-0000"), "while it is being sent");
+        let meanwhile = START.after(LEASE / 2);
+        post(store, [letter("other", 0)], meanwhile).await?;
+        assert_eq!(claimed(store, meanwhile).await?.as_deref(), Some("other-0000"), "while it is being sent");
         let again_at = START.after(10 * MINUTE);
-        store.settle_letter(&head, LetterOutcome::Later(again_at), START.after(MINUTE)).await?;
-        post(store, [letter("third", 0)], START.after(2 * MINUTE)).await?;
-        assert_eq!(claimed(store, START.after(2 * MINUTE)).await?.as_deref(), Some("third-0000"), "while it waits");
-        assert_eq!(claimed(store, START.after(2 * MINUTE)).await?, None, "nobody overtakes in one queue");
+        store.settle_letter(&head, LetterOutcome::Later(again_at), meanwhile).await?;
+        post(store, [letter("third", 0)], START.after(LEASE + LEASE / 4)).await?;
+        assert_eq!(
+            claimed(store, START.after(LEASE + LEASE / 4)).await?.as_deref(),
+            Some("third-0000"),
+            "while it waits"
+        );
+        assert_eq!(claimed(store, START.after(LEASE + LEASE / 4)).await?, None, "nobody overtakes in one queue");
         // The other two were never settled: they are free again as well.
         let mut free = vec![];
         while let Some(uuid) = claimed(store, again_at).await? {

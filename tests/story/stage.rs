@@ -27,8 +27,8 @@ pub const PUBLIC_URL: &str = "https://bot.example.com";
 /// How long until every lease of a replica that died has run out.
 pub(crate) const LEASES_OVER: Duration = Duration::from_secs(100);
 
-/// How often the bot says that it is alive while time passes: just before it would count as away.
-const BEAT: Duration = Duration::from_secs(9 * 60);
+/// How often the bot says that it is alive while time passes: before it would count as away, leases included.
+const BEAT: Duration = Duration::from_secs(8 * 60);
 
 /// Cranks before a story is called endless.
 const CRANKS_MAX: usize = 2000;
