@@ -3,10 +3,11 @@
 //! `sending` is in the ledger before the first byte leaves and the outcome after the answer. Only what is certainly
 //! unsent is ever planned again; what nobody can know stays in doubt until a person decides.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use super::press::{cancel_planned, tell_author};
-use super::{App, Step};
+use super::{App, LEASE, Step};
 use crate::domain::batch::{Batch, BatchState, DoubtCause, Verdict, WaitCause};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::ids::Timestamp;
@@ -18,8 +19,8 @@ use crate::store::batches::BatchClaim;
 use crate::store::pace::Ring;
 use crate::store::{StoreError, Tx};
 
-/// How long a sender answers for its batch: the call's own limit of 30 s, a fresh token before it, and room.
-const SEND_LEASE: Duration = Duration::from_secs(90);
+/// How often a sender says that its call is still under way: two may fail before [`LEASE`] ends.
+const RENEW_EVERY: Duration = Duration::from_secs(15);
 
 /// A wait for the pace that is worth showing; shorter ones are over before anybody looks.
 const SHOWN_FROM: Duration = Duration::from_secs(3);
@@ -84,7 +85,7 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
         return Err(StoreError::Unreadable("a batch without its broadcast".into()));
     };
     // Another process may have been here since the look.
-    let Some(claim) = tx.claim_batch(&next.broadcast, now, now.after(SEND_LEASE)).await? else { return Ok(None) };
+    let Some(claim) = tx.claim_batch(&next.broadcast, now, now.after(LEASE)).await? else { return Ok(None) };
     if !is_what_was_approved(&broadcast, &claim, &tx.digests(&broadcast.id).await?) {
         // Gives the claim back: the one writing connection is needed for what follows.
         drop(tx);
@@ -107,6 +108,13 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
 
 /// Makes the one call of a batch and writes what came of it.
 pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
+    tokio::select! {
+        sent = call(app, &claimed) => sent,
+        never = keep(app, &claimed.claim) => match never {},
+    }
+}
+
+async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     let Claimed { claim, broadcast } = claimed;
     let body = plan::request_body(&broadcast.content, &claim.targets);
     let answer = app.feishu.batch_send(app.now(), &body).await;
@@ -127,13 +135,24 @@ pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
         _ => None,
     };
     let settled = claim.batch.clone().settle(verdict, log_id, app.now(), app.jitter());
-    if let Err(error) = write(app, &claim, settled).await {
+    if let Err(error) = write(app, claim, settled).await {
         // The receipt would otherwise be lost: the batch will be found in doubt, and this line decides it.
         tracing::error!(%error, broadcast = %broadcast.id, seq = claim.batch.seq, ?receipt, "an outcome is not written");
         return Err(error);
     }
     app.wake_all();
     Ok(())
+}
+
+/// Says every now and then that a call is under way, beside the call itself. Whatever becomes of that, the call goes on:
+/// only its answer tells what happened.
+async fn keep(app: &App, claim: &BatchClaim) -> Infallible {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        if let Err(error) = app.store.renew_batch(claim, app.now().after(LEASE)).await {
+            tracing::warn!(%error, broadcast = %claim.batch.broadcast, "a lease could not be renewed");
+        }
+    }
 }
 
 /// Says on the cards that the platform's limit is being waited for.

@@ -17,9 +17,6 @@ use crate::store::StoreError;
 use crate::store::letters::{Letter, LetterClaim, LetterOutcome, Receiver};
 use crate::view::Text;
 
-/// How long an answer is worth being sent. After that nobody waits for it.
-const WORTH_SENDING: Duration = Duration::from_secs(24 * 3600);
-
 /// How long an answer is tried that Feishu refuses for a reason of its own or for none we know: the others to the same
 /// receiver wait behind it.
 const WORTH_INSISTING: Duration = Duration::from_secs(3600);
@@ -84,13 +81,14 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
             LetterOutcome::Unaddressed { uuid: uuid(&["unaddressed", &letter.uuid]) }
         }
         Err(error) => {
-            let (patience, asked) = match error.class() {
-                Class::Retry { after } => (WORTH_SENDING, after),
-                Class::Reauthenticate => (WORTH_SENDING, None),
-                Class::FixSetup | Class::Unknown => (WORTH_INSISTING, None),
-                Class::Permanent => (Duration::ZERO, None),
+            let age = app.now().since(letter.created_at);
+            let (goes_on, asked) = match error.class() {
+                Class::Retry { after } => (true, after),
+                Class::Reauthenticate => (true, None),
+                Class::FixSetup | Class::Unknown => (age < WORTH_INSISTING, None),
+                Class::Permanent => (false, None),
             };
-            if app.now().since(letter.created_at) < patience {
+            if goes_on {
                 tracing::warn!(%error, attempts = letter.attempts, "an answer could not be sent yet");
                 let wait = crate::domain::batch::retry_wait(letter.attempts, asked, app.jitter());
                 LetterOutcome::Later(app.now().after(wait))

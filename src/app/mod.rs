@@ -38,7 +38,8 @@ use crate::store::{Store, StoreError};
 use clock::Clock;
 
 /// How long a worker may hold a letter or a card before another may take it: longer than a call, its token, and both
-/// once more, of 10 s each at most. An event is held as long as its worker says that it is still at it.
+/// once more, of 10 s each at most. An event, and a batch that is being sent, are held as long as their worker says that
+/// it is still at it.
 pub const LEASE: Duration = Duration::from_secs(45);
 
 /// The least time between two notices to other replicas: a burst of work is one.

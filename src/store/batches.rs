@@ -112,6 +112,21 @@ impl Store {
         Ok(next_batch(&mut *self.reader().await?, now).await?.is_some())
     }
 
+    /// Says that the call of a batch is still under way. Nothing where the claim was lost.
+    pub async fn renew_batch(&self, claim: &BatchClaim, lease_until: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "update batches set not_before = $4 where broadcast = $1 and seq = $2 and fence = $3 and state = 'sending'",
+        )
+        .bind(claim.batch.broadcast.as_str())
+        .bind(claim.batch.seq)
+        .bind(claim.fence)
+        .bind(lease_until.0)
+        .execute(tx.connection())
+        .await?;
+        tx.commit().await
+    }
+
     /// Takes one accepted batch whose delivery should be asked for, and puts its next poll at `next`.
     pub async fn claim_poll(&self, now: Timestamp, next: Timestamp) -> Result<Option<PollClaim>, StoreError> {
         let mut tx = self.begin().await?;
