@@ -78,8 +78,13 @@ pub struct Claimed {
 
 /// Takes the next batch: from here on it is `sending`, and whoever dropped it would leave it in doubt.
 pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
+    let home = app.store.home().await?;
     let now = app.now();
     let mut tx = app.store.begin().await?;
+    if !tx.lives_at(&home).await? {
+        // Another database than a moment ago: [`super::life`] asks the authors first.
+        return Ok(None);
+    }
     let Some(next) = tx.next_batch(now).await? else { return Ok(None) };
     let Some(broadcast) = tx.broadcast(&next.broadcast).await? else {
         return Err(StoreError::Unreadable("a batch without its broadcast".into()));

@@ -22,8 +22,9 @@ pub async fn beat(app: &App) -> Result<(), StoreError> {
 
 async fn say_alive(app: &App) -> Result<(), StoreError> {
     let now = app.now();
+    let home = app.store.home().await?;
     let mut tx = app.store.begin().await?;
-    let last = tx.last_seen(&app.store).await?;
+    let last = tx.last_seen(&app.store, &home).await?;
     let cause = if last.elsewhere {
         Some(HoldCause::Restored)
     } else if last.at.after(AWAY_MAX) < now {
@@ -41,7 +42,7 @@ async fn say_alive(app: &App) -> Result<(), StoreError> {
             }
         }
     }
-    tx.say_alive(&app.store, now).await?;
+    tx.say_alive(&home, now).await?;
     tx.commit().await?;
     app.store.settle_in();
     if cause.is_some() {

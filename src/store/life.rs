@@ -34,7 +34,8 @@ const COUNT_LETTERS: usize = 19;
 /// What is known of the database's own life.
 #[derive(Debug, Clone)]
 pub(super) struct Life {
-    home: Arc<str>,
+    /// Where an embedded database lives. A server is asked each time: its standby may take over while we run.
+    file: Arc<str>,
     /// The witness knows of calls that the database does not, or is not there although there were some.
     older: Arc<AtomicBool>,
     /// Calls that the database knew of at the start, until the witness has heard of them.
@@ -80,17 +81,14 @@ impl Life {
         Err(StoreError::InUse)
     }
 
-    /// Finds out where the database lives, once it is migrated.
+    /// Hears the witness, once the database is migrated.
     pub(super) async fn find(
         engine: Engine,
         url: &str,
         witness: Option<File>,
         connection: &mut AnyConnection,
     ) -> Result<Self, StoreError> {
-        let home = match engine {
-            Engine::Sqlite => file_home(url),
-            Engine::Postgres => server_home(connection).await?,
-        };
+        let file = if engine == Engine::Sqlite { file_home(url) } else { String::new() };
         let (mut older, mut at_start) = (false, None);
         if let Some(mut file) = witness.as_ref() {
             let row = sqlx::query("select calls from pace_count where ring = 'batches'").fetch_one(connection).await?;
@@ -102,7 +100,7 @@ impl Life {
             at_start = Some(calls);
         }
         Ok(Self {
-            home: home.into(),
+            file: file.into(),
             older: Arc::new(AtomicBool::new(older)),
             at_start: Arc::new(Mutex::new(at_start)),
             witness: witness.map(|file| Arc::new(Mutex::new(file))),
@@ -166,19 +164,30 @@ fn file_home(url: &str) -> String {
     database_path(url).and_then(|path| inode(&path)).map_or_else(String::new, |inode| format!("inode {inode}"))
 }
 
-/// The cluster's timeline changes when a standby is promoted or a backup is played forward, the database's number when
-/// a dump is read in. Source: PostgreSQL, "backup control functions" and "timelines".
-async fn server_home(connection: &mut AnyConnection) -> Result<String, StoreError> {
-    let row = sqlx::query(
-        "select cast(oid as bigint) as oid, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as timeline
-         from pg_database where datname = current_database()",
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(format!("database {} timeline {}", row.try_get::<i64, _>("oid")?, row.try_get::<String, _>("timeline")?))
-}
+/// The database's number changes when a dump is read in.
+const DATABASE: &str = "select cast(oid as bigint) as oid from pg_database where datname = current_database()";
+
+/// The cluster's timeline changes when a standby is promoted or a backup is played forward: the new one may lack what
+/// the old one had promised. Source: PostgreSQL, "backup control functions" and "timelines".
+const TIMELINE: &str = "select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as timeline";
 
 impl Store {
+    /// Where this database lives: another answer than the last time means another database, or an older one.
+    pub async fn home(&self) -> Result<String, StoreError> {
+        if self.engine == Engine::Sqlite {
+            return Ok(self.life.file.to_string());
+        }
+        let mut connection = self.reader().await?;
+        let oid: i64 = sqlx::query(DATABASE).fetch_one(&mut *connection).await?.try_get("oid")?;
+        let timeline = match sqlx::query(TIMELINE).fetch_one(&mut *connection).await {
+            Ok(row) => row.try_get("timeline")?,
+            // Some hosted servers do not tell; then only the number speaks.
+            Err(sqlx::Error::Database(_)) => "unknown".to_owned(),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(format!("database {oid} timeline {timeline}"))
+    }
+
     /// Whether the last write went through.
     pub fn takes_writes(&self) -> bool {
         !self.life.is_failing()
@@ -199,23 +208,31 @@ impl Store {
 }
 
 impl Tx {
-    /// Reads when and where somebody was last at work. Whoever else asks waits until this transaction ends.
-    pub async fn last_seen(&mut self, store: &Store) -> Result<LastSeen, StoreError> {
+    /// Reads when somebody was last at work, and whether that was at another place than `home`. Whoever else asks waits
+    /// until this transaction ends.
+    pub async fn last_seen(&mut self, store: &Store, home: &str) -> Result<LastSeen, StoreError> {
         let row = sqlx::query("update life set alive_at = alive_at where id = 1 returning alive_at, home")
             .fetch_one(self.connection())
             .await?;
-        let home: String = row.try_get("home")?;
+        let then: String = row.try_get("home")?;
         // Nobody has lived in a new one.
-        let moved = !home.is_empty() && *home != *store.life.home;
+        let moved = !then.is_empty() && then != home;
         let elsewhere = moved || store.life.older.load(Ordering::Relaxed);
         Ok(LastSeen { at: Timestamp(row.try_get("alive_at")?), elsewhere })
     }
 
+    /// Whether somebody was at work at this place last.
+    pub async fn lives_at(&mut self, home: &str) -> Result<bool, StoreError> {
+        let row =
+            sqlx::query("select 1 from life where home = $1").bind(home).fetch_optional(self.connection()).await?;
+        Ok(row.is_some())
+    }
+
     /// Says that somebody is at work here, now.
-    pub async fn say_alive(&mut self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn say_alive(&mut self, home: &str, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query("update life set alive_at = $1, home = $2 where id = 1")
             .bind(now.0)
-            .bind(&*store.life.home)
+            .bind(home)
             .execute(self.connection())
             .await?;
         Ok(())

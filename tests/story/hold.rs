@@ -129,6 +129,22 @@ async fn a_machine_that_was_frozen_and_woken_asks_before_it_sends() {
     .await;
 }
 
+#[tokio::test]
+async fn another_database_in_the_middle_of_work_sends_nothing_unasked() {
+    story(async |stage| {
+        approved_not_sent(stage, "换了一个库").await?;
+        // As after a standby took over: the bot runs on, and the row tells of another place.
+        stage.sql("update life set home = 'where the old one was'".into()).await?;
+        for _ in 0..3 {
+            dispatch::step(&stage.bot.app).await?;
+        }
+        assert!(stage.tenant.calls_to("batch_send").is_empty());
+        life::beat(&stage.bot.app).await?;
+        is_on_hold(stage, "恢复的备份或副本").await
+    })
+    .await;
+}
+
 /// The database is put back to what it was before the broadcast left.
 async fn put_back(stage: &mut Stage, by: fn(&Stage) -> anyhow::Result<()>) -> anyhow::Result<()> {
     stage.backup().await?;

@@ -49,7 +49,7 @@ async fn what_does_not_fit_into_the_day_says_so_before_and_waits_for_the_next() 
         let mut tx = app.store.begin().await?;
         tx.use_up(Day::of(app.now())).await?;
         tx.commit().await?;
-        stage.free_quota(3).await?;
+        stage.sql(format!("update quota set booked = {}", PER_DAY - 3)).await?;
         let card = stage.propose("王芳", "/broadcast 销售部 明天也行").await?;
         assert!(card.text.contains("还剩 3 条") && card.text.contains("约 1 人要等到明天"), "{}", card.text);
         press(stage, "赵磊", "approve").await?;

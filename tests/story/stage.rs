@@ -14,7 +14,6 @@ use feishu_broadcast::app::{Step, life, worker};
 use feishu_broadcast::bot::{Bot, Loops};
 use feishu_broadcast::config::Cli;
 use feishu_broadcast::domain::ids::Timestamp;
-use feishu_broadcast::domain::quota::PER_DAY;
 use feishu_broadcast::store::Engine;
 use futures_util::FutureExt;
 use sqlx::{Connection, PgConnection, Row};
@@ -201,10 +200,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Leaves so many messages of the day.
-    pub async fn free_quota(&self, left: u64) -> anyhow::Result<()> {
-        let booked = i64::try_from(PER_DAY - left)?;
-        let statement = format!("update quota set booked = {booked}");
+    /// Does something to the database behind the bot's back.
+    pub async fn sql(&self, statement: String) -> anyhow::Result<()> {
         if self.database.schema.is_some() {
             let mut connection = PgConnection::connect(&self.database.url).await?;
             sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
