@@ -9,6 +9,8 @@ use anyhow::{Context, ensure};
 use sqlx::{Connection, PgConnection, SqliteConnection};
 
 use super::{PATIENCE, Running, run, with};
+use crate::sandbox::faults::Throttle;
+use crate::sandbox::{Effect, Fault};
 use crate::stage::Database;
 
 impl Running {
@@ -170,5 +172,36 @@ async fn a_second_process_on_the_same_file_does_not_start() -> anyhow::Result<()
     let said = String::from_utf8(second.stderr)?;
     ensure!(said.lines().count() == 1 && said.starts_with("DATABASE_URL: another process"), "{said}");
     ensure!(running.get("/readyz").await?.status() == 200, "the first one minds");
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_eleven_minutes_of_absence_the_program_asks_and_goes_on_when_told() -> anyhow::Result<()> {
+    let mut running = Running::start(&[]).await?;
+    let tenant = running.tenant.clone();
+    let slow = Effect::Rate { throttle: Throttle::Headers, reset_s: 2 };
+    tenant.fault(Fault::on("batch_send", slow).times(1000));
+    let target = tenant.person("陈晨").open_id;
+    tenant.person("王芳").says(&format!("/broadcast {target} 停机前批准的")).await;
+    let card = tenant.person("赵磊").next_card().await.map_err(anyhow::Error::msg)?;
+    tenant.person("赵磊").presses(&card, "approve").await.map_err(anyhow::Error::msg)?;
+    running.until("it waits for the limit", |tenant| !tenant.calls_to("batch_send").is_empty()).await?;
+    running.kill_9()?;
+    let calls = tenant.calls_to("batch_send").len();
+    tenant.with(|world| world.faults.clear());
+    let mut connection = SqliteConnection::connect(&format!("sqlite://{}", running.database().display())).await?;
+    sqlx::query("update life set alive_at = alive_at - 660000").execute(&mut connection).await?;
+    connection.close().await?;
+    running.start_again().await?;
+    let held = |tenant: &crate::sandbox::Tenant| {
+        tenant.person("王芳").last_card().is_some_and(|card| card.text.starts_with("已暂停"))
+    };
+    running.until("the author is asked", held).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    ensure!(tenant.calls_to("batch_send").len() == calls, "sent without asking: {}", running.output());
+    let card = tenant.person("王芳").last_card().context("no card")?;
+    tenant.person("王芳").presses(&card, "confirm").await.map_err(anyhow::Error::msg)?;
+    running.until("it is sent", |tenant| !tenant.person("陈晨").inbox().is_empty()).await?;
+    ensure!(tenant.tasks().len() == 1);
     Ok(())
 }
