@@ -14,6 +14,7 @@ mod hold;
 mod house;
 mod kill;
 mod login;
+mod model;
 mod program;
 mod queue;
 mod quota;

@@ -1,0 +1,210 @@
+//! The transactions of `app::press`, `app::dispatch`, `app::tidy`, `app::life` and of `/cancel`, each as its statements: the same
+//! moves of the same values in the same order, without cards and letters. What a rule in `domain` allows or refuses is
+//! asked of that rule itself, and so is the policy.
+
+use feishu_broadcast::domain::audience::DepartmentTarget;
+use feishu_broadcast::domain::batch::{Batch, BatchState, DoubtCause, Verdict};
+use feishu_broadcast::domain::broadcast::{Broadcast, State};
+use feishu_broadcast::domain::hold::{Hold, HoldCause};
+use feishu_broadcast::domain::ids::{OpenId, Timestamp};
+use feishu_broadcast::domain::plan;
+use feishu_broadcast::domain::policy::{Action, Deed, Policy};
+
+use super::ledger::{Conflict, Ledger, Statement, Tx};
+
+/// How long a sender answers for its batch, in ms; any number will do, since leases run out by a move of their own.
+const LEASE_MS: i64 = 90_000;
+
+/// A press as it arrives: the version is that of the card.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Press {
+    pub(super) person: &'static OpenId,
+    pub(super) action: Action,
+    pub(super) version: i64,
+}
+
+/// A batch on its way: what its sender knows, and nobody else.
+#[derive(Debug, Clone)]
+pub(super) struct Claim {
+    pub(super) batch: Batch,
+    pub(super) fence: i64,
+}
+
+/// `app::press::decide`. `None`: the toast says why not, and nothing changes.
+pub(super) fn press(tx: &mut Tx, policy: &Policy, press: &Press, now: Timestamp) -> Result<Option<()>, Conflict> {
+    let deed = Deed::Press { action: press.action, author: &tx.sees.broadcast.author };
+    if policy.may(press.person, &deed).is_err() {
+        return Ok(None);
+    }
+    let before = tx.sees.broadcast.clone();
+    let broadcast = before.clone();
+    let moved = match press.action {
+        Action::Pick => broadcast.pick(&offered(&before), press.version, now),
+        Action::Approve => {
+            let mut broadcast = broadcast;
+            broadcast.approvals.retain(|approval| policy.roles(&approval.by).approver);
+            broadcast.approve(press.person, press.version, now)
+        }
+        Action::Reject => broadcast.reject(press.person, None, press.version, now),
+        Action::Cancel if press.version != before.version => return Ok(None),
+        Action::Cancel => return cancel(tx, press.person, now),
+        Action::Resend => return decide_doubt(tx, press.version, BatchState::Planned, now),
+        Action::Settle => return decide_doubt(tx, press.version, BatchState::TakenAsSent, now),
+        Action::Confirm => return go_on(tx, press.version, now),
+        // They change no stage.
+        Action::Refresh | Action::Recall => return Ok(None),
+    };
+    let Ok(after) = moved else { return Ok(None) };
+    update(tx, &after, &before)?;
+    if press.action == Action::Pick && after.state == State::Pending {
+        tx.run(Statement::InsertBatches { count: plan::batches(&after.audience).len() })?;
+    }
+    if after.state == State::Rejected {
+        cancel_planned(tx)?;
+    }
+    Ok(Some(()))
+}
+
+/// The department that the card offers first.
+fn offered(broadcast: &Broadcast) -> feishu_broadcast::domain::ids::DepartmentId {
+    let candidates = broadcast.questions.first().map(|question| question.candidates.as_slice()).unwrap_or_default();
+    let elsewhere = || DepartmentTarget::unverified(super::department("od-elsewhere"));
+    candidates.first().cloned().unwrap_or_else(elsewhere).id
+}
+
+/// `/cancel ID`, and the press once its version was found to be right.
+pub(super) fn cancel(tx: &mut Tx, person: &OpenId, now: Timestamp) -> Result<Option<()>, Conflict> {
+    let before = tx.sees.broadcast.clone();
+    let Ok(cancelled) = before.clone().cancel(person, &tx.sees.report(), now) else { return Ok(None) };
+    cancel_planned(tx)?;
+    let after = if cancelled.state == State::Cancelled { cancelled } else { cancelled.follow(&tx.sees.report(), now) };
+    update(tx, &after, &before)?;
+    Ok(Some(()))
+}
+
+fn cancel_planned(tx: &mut Tx) -> Result<(), Conflict> {
+    for mut batch in tx.sees.batches() {
+        if batch.state == BatchState::Planned {
+            batch.state = BatchState::Cancelled;
+            tx.run(Statement::MoveBatch { batch, from: BatchState::Planned })?;
+        }
+    }
+    Ok(())
+}
+
+fn decide_doubt(tx: &mut Tx, version: i64, to: BatchState, now: Timestamp) -> Result<Option<()>, Conflict> {
+    if tx.sees.broadcast.doubt_is_open(version).is_err() {
+        return Ok(None);
+    }
+    let before = tx.sees.broadcast.clone();
+    for mut batch in tx.sees.batches() {
+        if batch.state == BatchState::InDoubt {
+            batch.state = to;
+            batch.not_before = now;
+            tx.run(Statement::MoveBatch { batch, from: BatchState::InDoubt })?;
+        }
+    }
+    let mut after = before.clone();
+    // Whoever sends again takes an earlier cancelling back; whoever settles does not.
+    if to == BatchState::Planned {
+        after.ending = None;
+    }
+    let after = after.follow(&tx.sees.report(), now);
+    update(tx, &after, &before)?;
+    Ok(Some(()))
+}
+
+fn go_on(tx: &mut Tx, version: i64, now: Timestamp) -> Result<Option<()>, Conflict> {
+    let before = tx.sees.broadcast.clone();
+    let Ok(mut after) = before.clone().go_on(version) else { return Ok(None) };
+    if let Some(Hold { cause: HoldCause::Refused { code }, .. }) = before.hold {
+        for mut batch in tx.sees.batches() {
+            if batch.state == BatchState::Refused && batch.outcome.code == Some(code) {
+                batch.state = BatchState::Planned;
+                batch.not_before = now;
+                batch.outcome.code = None;
+                batch.outcome.scopes.clear();
+                tx.run(Statement::MoveBatch { batch, from: BatchState::Refused })?;
+            }
+        }
+        after = after.follow(&tx.sees.report(), now);
+    }
+    update(tx, &after, &before)?;
+    Ok(Some(()))
+}
+
+/// `app::life::hold`, for one of the broadcasts that `unsent` finds.
+pub(super) fn hold(tx: &mut Tx, cause: HoldCause, now: Timestamp) -> Result<Option<()>, Conflict> {
+    let before = tx.sees.broadcast.clone();
+    let undecided = before.state.is_undecided();
+    let found = !undecided || cause == HoldCause::Restored;
+    if !found || (!undecided && tx.sees.report().planned == 0) {
+        return Ok(None);
+    }
+    let Some(held) = before.clone().on_hold(cause, now) else { return Ok(None) };
+    update(tx, &held, &before)?;
+    Ok(Some(()))
+}
+
+/// `app::dispatch::take`.
+pub(super) fn take(tx: &mut Tx, now: Timestamp) -> Result<Option<Claim>, Conflict> {
+    let Some(seq) = tx.sees.next_batch(now) else { return Ok(None) };
+    let before = tx.sees.broadcast.clone();
+    tx.run(Statement::ClaimBatch { seq, now, lease_until: Timestamp(now.0 + LEASE_MS) })?;
+    follow(tx, &before, now)?;
+    let row = tx.sees.row(seq);
+    Ok(Some(Claim { batch: row.batch.clone(), fence: row.fence }))
+}
+
+/// `app::dispatch::send`, after the call: the verdict settles the batch, and `write_once` records it.
+pub(super) fn record(tx: &mut Tx, claim: &Claim, verdict: Verdict, now: Timestamp) -> Result<Option<()>, Conflict> {
+    let mut settled = claim.batch.clone().settle(verdict, None, now, 0);
+    let before = tx.sees.broadcast.clone();
+    if before.ending.is_some() && settled.state == BatchState::Planned {
+        settled.state = BatchState::Cancelled;
+    }
+    tx.run(Statement::SettleBatch { batch: settled, fence: claim.fence })?;
+    follow(tx, &before, now)?;
+    Ok(Some(()))
+}
+
+/// `app::tidy::expire`.
+pub(super) fn expire(tx: &mut Tx, now: Timestamp) -> Result<Option<()>, Conflict> {
+    let before = tx.sees.broadcast.clone();
+    let Ok(expired) = before.clone().expire(now) else { return Ok(None) };
+    cancel_planned(tx)?;
+    update(tx, &expired, &before)?;
+    Ok(Some(()))
+}
+
+/// `app::tidy::doubt`, for the batches whose leases have run out.
+pub(super) fn doubt(tx: &mut Tx, run_out: &[i64], now: Timestamp) -> Result<Option<()>, Conflict> {
+    let before = tx.sees.broadcast.clone();
+    for mut batch in tx.sees.batches() {
+        if batch.state == BatchState::Sending && run_out.contains(&batch.seq) {
+            batch.state = BatchState::InDoubt;
+            batch.outcome.doubt = Some(DoubtCause::Stopped);
+            tx.run(Statement::MoveBatch { batch, from: BatchState::Sending })?;
+        }
+    }
+    follow(tx, &before, now)?;
+    Ok(Some(()))
+}
+
+fn follow(tx: &mut Tx, before: &Broadcast, now: Timestamp) -> Result<(), Conflict> {
+    let after = before.clone().follow(&tx.sees.report(), now);
+    update(tx, &after, before)
+}
+
+fn update(tx: &mut Tx, after: &Broadcast, before: &Broadcast) -> Result<(), Conflict> {
+    tx.run(Statement::UpdateBroadcast { after: Box::new(after.clone()), read: before.revision })
+}
+
+/// What there is in the ledger to begin with.
+pub(super) fn ledger(broadcast: Broadcast, batches: usize) -> Ledger {
+    let mut ledger = Ledger { broadcast, rows: Vec::new() };
+    if ledger.broadcast.state != State::NeedsChoice {
+        ledger.insert_batches(batches);
+    }
+    ledger
+}
