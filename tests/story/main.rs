@@ -10,6 +10,7 @@ mod approve;
 mod ask;
 mod crash;
 mod doubt;
+mod fuzz;
 mod hold;
 mod house;
 mod kill;
