@@ -225,8 +225,10 @@ async fn decide_doubt(
     }
     let report = Report::of(&tx.batches(&before.id).await?);
     let mut after = before.clone();
-    // Whoever sends again takes an earlier cancelling back.
-    after.ending = None;
+    if to == BatchState::Planned {
+        // Whoever sends again takes an earlier cancelling back.
+        after.ending = None;
+    }
     let after = after.follow(&report, now);
     tx.update_broadcast(&after, before.revision).await?;
     if after.state.is_settled() {

@@ -13,7 +13,7 @@ use feishu_broadcast::domain::policy::{Action, Deed, Policy};
 use super::ledger::{Conflict, Ledger, Statement, Tx};
 
 /// How long a sender answers for its batch, in ms; any number will do, since leases run out by a move of their own.
-const LEASE_MS: i64 = 90_000;
+const LEASE_MS: i64 = 45_000;
 
 /// A press as it arrives: the version is that of the card.
 #[derive(Debug, Clone, Copy)]
