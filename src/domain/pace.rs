@@ -33,14 +33,15 @@ pub struct Before {
 
 /// The earliest moment for the next call. Never before the last one, so that the order of calls is the order of times.
 ///
-/// A last call that lies further ahead than both windows allow was written under a clock that has been set back since:
-/// then the past does not count.
+/// A last call that lies further ahead than both windows allow was written under a clock that has been set back since,
+/// and so was a call that is older than the last one and yet later: what is from before that does not count.
 pub fn next(before: &Before, now: Timestamp) -> Timestamp {
     if before.last.is_some_and(|last| last > now.after(MINUTE + MINUTE)) {
         return now;
     }
-    let second = before.second.map(|call| call.after(SECOND));
-    let minute = before.minute.map(|call| call.after(MINUTE));
+    let in_order = |call: &Timestamp| before.last.is_none_or(|last| *call <= last);
+    let second = before.second.filter(in_order).map(|call| call.after(SECOND));
+    let minute = before.minute.filter(in_order).map(|call| call.after(MINUTE));
     [before.last, second, minute].into_iter().flatten().fold(now, Timestamp::max)
 }
 
@@ -91,5 +92,7 @@ mod tests {
         assert_eq!(next(&Before { last: old, second: old, minute: old }, now), now);
         let ahead = Some(Timestamp(now.0 + 3_600_000));
         assert_eq!(next(&Before { last: ahead, second: ahead, minute: ahead }, now), now);
+        // The call after that finds a last one of its own time among those that lie ahead.
+        assert_eq!(next(&Before { last: Some(now), second: ahead, minute: ahead }, now), now);
     }
 }
