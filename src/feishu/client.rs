@@ -9,8 +9,10 @@
 //! (`hyper-util` returns the unsent request in exactly that case). Sources: "Request and response structure" of the
 //! API call guide; the token rules in [`super::token`].
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use moka::sync::Cache;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -18,7 +20,7 @@ use url::{Host, Url};
 
 use super::answer::{Answer, note, read, transport};
 use super::codes::Call;
-use super::error::{CallError, Class};
+use super::error::{CallError, Class, RETRY_AFTER_MAX, Refusal};
 use super::token::{Fetched, TenantTokens};
 use super::wire::{number, text, text_or_empty};
 use crate::domain::ids::{OpenId, Timestamp};
@@ -34,6 +36,9 @@ const fn time_max(call: Call) -> Duration {
 /// Time an idle connection is kept. Well below the minute after which gateways hang up by themselves, since a request
 /// that meets such a hang-up is one whose fate nobody knows.
 pub const IDLE_MAX: Duration = Duration::from_secs(20);
+
+/// The gateway's rate limit. Source: "Generic error codes"; how long to wait is in a header, for one API of one app.
+const THROTTLED: i64 = 99_991_400;
 
 /// Where Feishu is, and who we are.
 #[derive(Debug, Clone)]
@@ -61,6 +66,15 @@ pub struct Feishu {
     http: reqwest::Client,
     pub(super) settings: Settings,
     tokens: TenantTokens,
+    /// Calls that Feishu asked to leave alone for a while.
+    paused: Cache<Call, Arc<Pause>>,
+}
+
+/// What a throttled call has to wait for. The limit is the endpoint's and not the request's, so all that go there wait.
+#[derive(Debug)]
+struct Pause {
+    until: Timestamp,
+    refusal: Refusal,
 }
 
 /// Who the bot is.
@@ -126,7 +140,7 @@ impl Feishu {
             http = http.no_proxy();
         }
         let http = http.build().map_err(SetupError::Client)?;
-        Ok(Self { http, settings, tokens: TenantTokens::default() })
+        Ok(Self { http, settings, tokens: TenantTokens::default(), paused: Cache::builder().build() })
     }
 
     /// Who the bot is, and whether it is enabled.
@@ -145,17 +159,39 @@ impl Feishu {
         })
     }
 
-    /// Makes a call in the app's name, once more with a fresh token if Feishu refuses the one in hand.
+    /// Makes a call in the app's name, once more with a fresh token if Feishu refuses the one in hand. While Feishu
+    /// wants a pause of this endpoint, nothing is sent, and the answer is the one that asked for it.
     pub(super) async fn ask_as_app(&self, now: Timestamp, ask: &Ask<'_>) -> Result<Answer, CallError> {
+        if let Some(refusal) = self.still_paused(ask.call, now) {
+            return Err(CallError::Refused(Box::new(refusal)));
+        }
+        let started = Instant::now();
         let token = self.tenant_token(now).await?;
-        match self.ask(ask, Some(&token)).await {
+        let answer = match self.ask(ask, Some(&token)).await {
             Err(CallError::Refused(refusal)) if refusal.class() == Class::Reauthenticate => {
                 self.tokens.forget(&token).await;
                 let fresh = self.tenant_token(now).await?;
                 self.ask(ask, Some(&fresh)).await
             }
             answer => answer,
+        };
+        if let Err(CallError::Refused(refusal)) = &answer
+            && refusal.code == THROTTLED
+            && let Some(wait) = refusal.retry_after
+        {
+            let pause = Pause { until: now.after(started.elapsed() + wait), refusal: (**refusal).clone() };
+            self.paused.insert(ask.call, Arc::new(pause));
         }
+        answer
+    }
+
+    /// The refusal that still holds for an endpoint, with what is left to wait.
+    fn still_paused(&self, call: Call, now: Timestamp) -> Option<Refusal> {
+        let pause = self.paused.get(&call)?;
+        let left = pause.until.since(now);
+        // More than was ever asked for is left only where the clock has been set back.
+        let holds = !left.is_zero() && left <= RETRY_AFTER_MAX;
+        holds.then(|| Refusal { retry_after: Some(left), ..pause.refusal.clone() })
     }
 
     async fn tenant_token(&self, now: Timestamp) -> Result<SecretString, CallError> {

@@ -203,6 +203,27 @@ async fn a_rate_limit_says_how_long_to_wait() {
 }
 
 #[tokio::test]
+async fn while_feishu_wants_a_pause_of_an_endpoint_nothing_is_sent_there() {
+    let stub = signed_in(|seen, nth| match (seen.is(BATCH), nth) {
+        (true, 0) => {
+            let body = r#"{"code":99991400,"msg":"request trigger frequency limit"}"#;
+            Reply::Whole(429, "x-ogw-ratelimit-reset: 41\r\n", body.into())
+        }
+        (true, _) => Reply::ok(json!({"code": 0, "data": {"message_id": "bm-1"}})),
+        (false, _) => Reply::ok(json!({"code": 0, "data": {}})),
+    });
+    let at = async |seconds| stub.feishu.batch_send(NOW.after(Duration::from_secs(seconds)), "{}").await;
+    assert_eq!(at(0).await.expect_err("throttled").verdict(), Verdict::RetryAfter(Some(Duration::from_secs(41))));
+    let Verdict::RetryAfter(Some(left)) = at(40).await.expect_err("not yet").verdict() else { panic!("no wait") };
+    assert!(left >= Duration::from_secs(1) && left < Duration::from_secs(41), "{left:?}");
+    assert_eq!(stub.seen(BATCH).len(), 1, "it was asked before the pause was over");
+    // The limit is that endpoint's alone.
+    let message = MessageId::new("om_1").expect("an id");
+    stub.feishu.patch_card(NOW, &message, "{}").await.expect("another endpoint is free");
+    at(80).await.expect("the pause is over");
+}
+
+#[tokio::test]
 async fn twenty_calls_at_once_fetch_one_token() {
     let stub = signed_in(|_, _| Reply::ok(json!({"code": 0, "bot": {"open_id": "ou_bot"}})));
     let calls = (0..20).map(|_| {
