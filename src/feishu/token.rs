@@ -3,19 +3,19 @@
 //! Feishu hands out the same token again while it has 30 minutes or more to live and a new one after that; both stay
 //! good until their own end. So a token is renewed when less than ten minutes are left, and while a renewal fails the
 //! old one serves until its end. A refusal that only an operator can mend (wrong app id or secret) is remembered for a
-//! minute, so that a mistake in the settings does not become a hammer. No clock is read here: `now` comes from the
-//! caller. Source: "Get tenant_access_token (custom app)".
+//! minute, so that a mistake in the settings does not become a hammer; one that asks for a pause, for that pause. No
+//! clock is read here: `now` comes from the caller. Source: "Get tenant_access_token (custom app)".
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use moka::Entry;
 use moka::future::Cache;
 use moka::ops::compute::{CompResult, Op};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::error::{CallError, Class};
+use super::error::{CallError, Class, RETRY_AFTER_MAX};
 use crate::domain::ids::Timestamp;
 
 /// A token with less than this to live is renewed.
@@ -105,7 +105,9 @@ impl TenantTokens {
             if slot.attempts != seen.attempts && (slot.held.is_some() || slot.failure.is_some()) {
                 return Op::Nop;
             }
-            Op::Put(Arc::new(slot.after(fetch().await, now)))
+            let started = Instant::now();
+            let fetched = fetch().await;
+            Op::Put(Arc::new(slot.after(fetched, now, started.elapsed())))
         };
         let outcome = match &old {
             // With a token in hand nobody needs to wait for the one who renews it.
@@ -149,11 +151,12 @@ impl TenantTokens {
 
 impl Slot {
     fn known(&self, now: Timestamp) -> Known {
-        let quiet = self.quiet_until.is_some_and(|until| now < until);
+        // Further ahead than any pause is a moment only where the clock has been set back.
+        let quiet = self.quiet_until.is_some_and(|until| now < until && until.since(now) <= RETRY_AFTER_MAX);
         match (self.held_at(now), &self.failure) {
             (Some(held), _) if quiet || held.expires_at.since(now) >= RENEW_BEFORE => Known::Good(held.token.clone()),
             (Some(held), _) => Known::Due(held.token.clone()),
-            (None, Some(failure)) if quiet && failure.class() == Class::FixSetup => Known::Failed(failure.clone()),
+            (None, Some(failure)) if quiet && forbids_asking(failure) => Known::Failed(failure.clone()),
             (None, _) => Known::Nothing,
         }
     }
@@ -163,8 +166,8 @@ impl Slot {
         self.held.as_ref().filter(|held| held.keep && now < held.expires_at)
     }
 
-    /// The slot after one more attempt that began at `now`.
-    fn after(&self, fetched: Result<Fetched, CallError>, now: Timestamp) -> Self {
+    /// The slot after one more attempt that began at `now` and took so long.
+    fn after(&self, fetched: Result<Fetched, CallError>, now: Timestamp, took: Duration) -> Self {
         let attempts = self.attempts + 1;
         match fetched {
             Ok(Fetched { token, expires_in }) => {
@@ -173,11 +176,13 @@ impl Slot {
                 Self { held: Some(held), attempts, ..Self::default() }
             }
             Err(error) => {
-                let pause = if error.class() == Class::FixSetup {
-                    SETUP_PAUSE
-                } else {
+                let pause = match error.class() {
+                    Class::FixSetup => SETUP_PAUSE,
+                    Class::Retry { after: Some(asked) } => took + asked,
                     // 1, 2, 4 … seconds.
-                    Duration::from_secs(1 << self.failures.min(5)).min(RENEW_PAUSE_MAX)
+                    Class::Retry { after: None } | Class::Reauthenticate | Class::Permanent | Class::Unknown => {
+                        Duration::from_secs(1 << self.failures.min(5)).min(RENEW_PAUSE_MAX)
+                    }
                 };
                 Self {
                     held: self.held_at(now).cloned(),
@@ -201,6 +206,15 @@ impl Slot {
             },
             (None, None, None) => unreachable!("an attempt ends with a token or with a failure"),
         }
+    }
+}
+
+/// Whether Feishu should not be asked again before the pause is over, even by one who has no token: an operator has to
+/// act first, or Feishu said so.
+fn forbids_asking(failure: &CallError) -> bool {
+    match failure.class() {
+        Class::FixSetup | Class::Retry { after: Some(_) } => true,
+        Class::Retry { after: None } | Class::Reauthenticate | Class::Permanent | Class::Unknown => false,
     }
 }
 

@@ -93,6 +93,25 @@ async fn a_wrong_secret_is_asked_about_once_a_minute() {
 }
 
 #[tokio::test]
+async fn a_pause_that_was_asked_for_is_kept_and_a_clock_set_back_does_not_prolong_it() {
+    let throttled = || {
+        let asked = Some(Duration::from_secs(41));
+        refused(99991400).map_err(|error| match error {
+            CallError::Refused(refusal) => CallError::Refused(Box::new(Refusal { retry_after: asked, ..*refusal })),
+            other => other,
+        })
+    };
+    let tokens = TenantTokens::default();
+    assert_eq!(get(&tokens, START, throttled()).await, Err(Some(99991400)));
+    assert_eq!(get(&tokens, later(40), fetched("t-1", 7200)).await, Err(Some(99991400)));
+    assert_eq!(get(&tokens, later(42), fetched("t-1", 7200)).await.as_deref(), Ok("t-1"));
+
+    let tokens = TenantTokens::default();
+    assert_eq!(get(&tokens, later(600), throttled()).await, Err(Some(99991400)));
+    assert_eq!(get(&tokens, START, fetched("t-1", 7200)).await.as_deref(), Ok("t-1"));
+}
+
+#[tokio::test]
 async fn only_the_refused_token_is_forgotten() {
     let tokens = TenantTokens::default();
     tokens.forget(&"t-0".into()).await;
