@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use actix_web::rt::net::TcpSocket;
 use serde::Serialize;
 
 use super::batch::Task;
 use super::faults::{Fault, Switches};
 use super::http;
+use super::http::rates::Rates;
 use super::people::{Company, Group};
 use super::person::{ChatMessage, Person};
 use super::push::pusher;
@@ -18,11 +20,16 @@ use super::record::{Call, Push};
 use super::view::view;
 use super::world::{App, World};
 
+/// Tries to take over the port of a server that was stopped, 10 ms apart.
+const KEEP_TRIES_MAX: usize = 200;
+
 /// A running tenant. Clones share it.
 #[derive(Clone)]
 pub struct Tenant {
     world: Arc<Mutex<World>>,
     servers: Arc<Mutex<Vec<ServerHandle>>>,
+    /// Keeps the Open API's port while nobody listens there.
+    kept: Arc<Mutex<Option<TcpSocket>>>,
     pusher: reqwest::Client,
     open_url: String,
     accounts_url: String,
@@ -62,6 +69,7 @@ impl Tenant {
         let tenant = Tenant {
             world,
             servers: Arc::default(),
+            kept: Arc::default(),
             pusher: pusher(),
             open_url: http::origin_of(&open),
             accounts_url: http::origin_of(&accounts),
@@ -84,6 +92,44 @@ impl Tenant {
         for handle in handles {
             handle.stop(false).await;
         }
+    }
+
+    /// Nobody listens at the Open API's address any more: what is open breaks off, what is new is refused. The port stays
+    /// ours, so that no other program of this machine gets the bot's calls.
+    pub async fn shut(&self) {
+        let open = self.servers.lock().unwrap_or_else(PoisonError::into_inner).first().cloned();
+        if self.is_shut() {
+            return;
+        }
+        if let Some(open) = open {
+            open.stop(false).await;
+        }
+        let address = self.open_url.trim_start_matches("http://").parse().expect("the origin is an address");
+        for _ in 0..KEEP_TRIES_MAX {
+            let socket = TcpSocket::new_v4().expect("a socket can be had");
+            socket.set_reuseaddr(true).expect("a fresh socket takes the option");
+            if socket.bind(address).is_ok() {
+                *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+                return;
+            }
+            // The listener that was stopped is still on its way out.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the port of the Open API is not let go");
+    }
+
+    /// Whether connections to the Open API are refused.
+    pub fn is_shut(&self) -> bool {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Somebody listens again, at the same address.
+    pub fn reopen(&self) {
+        let Some(socket) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let listener =
+            socket.listen(1024).and_then(|listener| listener.into_std()).expect("a bound port can be listened on");
+        let handle = http::serve(listener, self.clone(), http::Origin::Open);
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)[0] = handle;
     }
 
     /// Looks at or changes the world. The lock is held for as long as `look` runs, so it must not call the tenant.
@@ -157,6 +203,16 @@ impl Tenant {
                 world.offset_ms.fetch_add(missing, Ordering::SeqCst);
             }
             world.settle();
+        });
+    }
+
+    /// The clock that tenant and bot share is set back. The platform's counters are not the machine's: they begin anew
+    /// instead of counting the same minutes twice.
+    pub fn sets_clock_back(&self, by: Duration) {
+        let by_ms = i64::try_from(by.as_millis()).expect("nobody sets a clock back by millions of years");
+        self.with(|world| {
+            world.offset_ms.fetch_sub(by_ms, Ordering::SeqCst);
+            world.rates = Rates::default();
         });
     }
 
