@@ -236,7 +236,7 @@ async fn decide(
 /// again. Returns whether the step had finished.
 ///
 /// It is polled when it is woken, by the runtime it belongs to: what the step waits for really happens in between.
-async fn die(
+pub(crate) async fn die(
     stage: &mut Stage,
     moment: usize,
     step: impl AsyncFnOnce(Arc<feishu_broadcast::app::App>) -> Result<(), feishu_broadcast::store::StoreError>,

@@ -23,3 +23,4 @@ mod reach;
 mod receive;
 mod replicas;
 mod send;
+mod storm;
