@@ -36,6 +36,7 @@ const QUOTA_USED_UP: i64 = 11_247;
 
 /// Tries to write an outcome when the store does not answer. After that the batch will be found in doubt.
 const WRITES_MAX: u32 = 8;
+const COLLISIONS_MAX: u32 = 2;
 
 /// Sends at most one batch. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
@@ -279,6 +280,8 @@ async fn write(app: &App, claim: &BatchClaim, settled: Batch) -> Result<(), Stor
         tries += 1;
         match write_once(app, claim, &settled).await {
             Ok(()) => return Ok(()),
+            // A lost claim stays lost; two transactions that met need a second try at most.
+            Err(StoreError::Conflict) if tries > COLLISIONS_MAX => return Err(StoreError::Conflict),
             Err(error) if tries < WRITES_MAX => {
                 tracing::warn!(%error, tries, broadcast = %settled.broadcast, seq = settled.seq, "an outcome could not be written yet");
                 tokio::time::sleep(Duration::from_millis(100 * u64::from(tries * tries))).await;

@@ -21,6 +21,9 @@ use crate::view::Text;
 /// receiver wait behind it.
 const WORTH_INSISTING: Duration = Duration::from_secs(3600);
 
+/// Tries of such an answer at least, however old it is: it may have waited behind another one.
+const TRIES_MIN: i64 = 6;
+
 /// Bytes of a `uuid`. Source: im/v1/messages, "uuid", at most 50 characters.
 const UUID_LETTERS: usize = 50;
 
@@ -85,7 +88,7 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
             let (goes_on, asked) = match error.class() {
                 Class::Retry { after } => (true, after),
                 Class::Reauthenticate => (true, None),
-                Class::FixSetup | Class::Unknown => (age < WORTH_INSISTING, None),
+                Class::FixSetup | Class::Unknown => (age < WORTH_INSISTING || letter.attempts < TRIES_MIN, None),
                 Class::Permanent => (false, None),
             };
             if goes_on {

@@ -11,6 +11,7 @@ use super::{Day, long};
 use crate::crash::die;
 use crate::sandbox::faults::Throttle;
 use crate::sandbox::{Call, Effect, Fault, When, Wire};
+use crate::stage::LEASES_OVER;
 
 /// Every endpoint the bot calls, those more often that matter more.
 const ENDPOINTS: [&str; 15] = [
