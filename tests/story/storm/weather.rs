@@ -209,10 +209,6 @@ impl Day<'_> {
     pub(super) async fn time_passes(&mut self) -> anyhow::Result<()> {
         let minutes = Duration::from_secs(60);
         let how = self.dice.throw(5);
-        if how > 1 {
-            // Weather does not last for hours: an answer that fails for an hour on end is given up.
-            self.tenant.clear_faults();
-        }
         match how {
             0 => self.passes(minutes / 2).await,
             1 => self.passes(5 * minutes).await,
