@@ -173,8 +173,9 @@ fn serve(cli: &Cli) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // One thread for the loops and the store; the HTTP servers bring their own.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // For the loops and the store; the HTTP servers bring their own. More threads than cores only get in each other's way.
+    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -1,11 +1,17 @@
 //! What Feishu pushed: stored once, worked on until done, remembered for a week.
 //!
-//! Acknowledging is group commit: events that arrive while a commit is on its way to the disk share the next one, so
-//! that a burst costs a few synchronisations instead of one each.
+//! Acknowledging is group commit: events that arrive while others are on their way to the disk share the next statement
+//! and the next wait for the disk, so that a burst costs a few of each instead of one an event.
 
-use sqlx::{AnyPool, Row};
-use tokio::sync::{mpsc, oneshot};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use sqlx::{AnyPool, AssertSqlSafe, Row};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::durable::Durable;
 use super::{Store, StoreError, Tx};
 use crate::domain::ids::{OpenId, Timestamp};
 
@@ -14,6 +20,9 @@ const GROUP_MAX: usize = 256;
 
 /// Events that may wait for a commit; beyond that the door answers 503 and Feishu pushes again.
 const WAITING_MAX: usize = 4096;
+
+/// How long work waits for its turn while events keep coming: they have to be answered within 3 s, work does not.
+const WORK_WAITS_MAX: Duration = Duration::from_millis(20);
 
 /// What kind of work a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,59 +65,114 @@ type Waiting = (Arrival, oneshot::Sender<Result<Seen, StoreError>>);
 
 /// The queue in front of the table and the task that empties it.
 #[derive(Clone)]
-pub(super) struct Accepting(mpsc::Sender<Waiting>);
+pub(super) struct Accepting {
+    queue: mpsc::Sender<Waiting>,
+    /// Events that are not in the table yet.
+    waiting: Arc<AtomicUsize>,
+    /// Told whenever that falls to none.
+    none: Arc<Notify>,
+    pool: AnyPool,
+}
 
 impl Accepting {
-    pub(super) fn start(write: AnyPool, begin: &'static str) -> Self {
-        let (sender, mut receiver) = mpsc::channel::<Waiting>(WAITING_MAX);
-        tokio::spawn(async move {
-            let mut group = Vec::with_capacity(GROUP_MAX);
-            while receiver.recv_many(&mut group, GROUP_MAX).await > 0 {
-                // One order for all replicas: two that insert the same keys never wait for each other in a ring.
-                group.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
-                match commit_group(&write, begin, &group).await {
-                    Ok(seen) => {
-                        for ((_, answer), seen) in group.drain(..).zip(seen) {
-                            let _gone = answer.send(Ok(seen));
-                        }
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, events = group.len(), "events could not be stored; Feishu will push them again");
-                        for (_, answer) in group.drain(..) {
-                            let _gone = answer.send(Err(StoreError::Unavailable));
-                        }
-                    }
+    pub(super) fn start(pool: AnyPool, durable: Durable) -> Self {
+        let (queue, receiver) = mpsc::channel::<Waiting>(WAITING_MAX);
+        let accepting = Self { queue, waiting: Arc::default(), none: Arc::default(), pool: pool.clone() };
+        let (waiting, none) = (Arc::clone(&accepting.waiting), Arc::clone(&accepting.none));
+        tokio::spawn(accept(receiver, pool, durable, waiting, none));
+        accepting
+    }
+
+    /// Lets events that wait for the table have the next turn at the one connection that writes, for a while.
+    pub(super) async fn goes_first(&self) {
+        let none = self.none.notified();
+        tokio::pin!(none);
+        none.as_mut().enable();
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            let _long = tokio::time::timeout(WORK_WAITS_MAX, none).await;
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+async fn accept(
+    mut queue: mpsc::Receiver<Waiting>,
+    pool: AnyPool,
+    durable: Durable,
+    waiting: Arc<AtomicUsize>,
+    none: Arc<Notify>,
+) {
+    let mut group = Vec::with_capacity(GROUP_MAX);
+    while queue.recv_many(&mut group, GROUP_MAX).await > 0 {
+        // One order for all replicas: two that insert the same keys never wait for each other in a ring.
+        group.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
+        let stored = insert_group(&pool, &group).await;
+        if waiting.fetch_sub(group.len(), Ordering::AcqRel) == group.len() {
+            none.notify_waiters();
+        }
+        // The next group gathers meanwhile: it could not reach the disk any sooner, and the larger it is, the less an
+        // event costs. Repeats wait too: the first push of the same may still be on its way there.
+        let stored = match stored {
+            Ok(seen) => durable.reached().await.map(|()| seen),
+            Err(error) => Err(error),
+        };
+        match stored {
+            Ok(seen) => {
+                for ((_, answer), seen) in group.drain(..).zip(seen) {
+                    let _gone = answer.send(Ok(seen));
                 }
             }
-        });
-        Self(sender)
+            Err(error) => {
+                tracing::warn!(%error, events = group.len(), "events could not be stored; Feishu will push them again");
+                for (_, answer) in group.drain(..) {
+                    let _gone = answer.send(Err(StoreError::Unavailable));
+                }
+            }
+        }
     }
 }
 
-async fn commit_group(write: &AnyPool, begin: &'static str, group: &[Waiting]) -> Result<Vec<Seen>, StoreError> {
-    let mut tx = write.begin_with(begin).await?;
-    let mut seen = Vec::with_capacity(group.len());
-    for (arrival, _) in group {
-        seen.push(insert(&mut tx, arrival, "new").await?);
-    }
-    tx.commit().await?;
-    Ok(seen)
-}
+/// How many events one statement inserts: each number is a statement of its own, which the database keeps prepared.
+const ROWS: [usize; 13] = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, GROUP_MAX];
 
-async fn insert(connection: &mut sqlx::AnyConnection, arrival: &Arrival, state: &str) -> Result<Seen, StoreError> {
-    let done = sqlx::query(
-        "insert into inbox (key, kind, person, body, state, not_before, received_at)
-         values ($1, $2, $3, $4, $5, $6, $6) on conflict do nothing",
+/// The statements for [`ROWS`].
+static INSERTS: LazyLock<[Arc<str>; ROWS.len()]> = LazyLock::new(|| ROWS.map(insert_statement));
+
+fn insert_statement(rows: usize) -> Arc<str> {
+    let row = |row: usize| {
+        let [key, kind, person, body, received_at] = std::array::from_fn(|column| 5 * row + column + 1);
+        format!("(${key}, ${kind}, ${person}, ${body}, 'new', ${received_at}, ${received_at})")
+    };
+    let rows: Vec<String> = (0..rows).map(row).collect();
+    format!(
+        "insert into inbox (key, kind, person, body, state, not_before, received_at) values {}
+         on conflict do nothing returning key",
+        rows.join(", ")
     )
-    .bind(&arrival.key)
-    .bind(arrival.kind.as_str())
-    .bind(&arrival.person)
-    .bind(&arrival.body)
-    .bind(state)
-    .bind(arrival.received_at.0)
-    .execute(connection)
-    .await?;
-    Ok(if done.rows_affected() == 0 { Seen::Again } else { Seen::First })
+    .into()
+}
+
+/// Inserts a sorted group in one statement, which is a transaction by itself.
+async fn insert_group(pool: &AnyPool, group: &[Waiting]) -> Result<Vec<Seen>, StoreError> {
+    let size = ROWS.iter().position(|rows| *rows >= group.len()).expect("a group has at most GROUP_MAX events");
+    let mut insert = sqlx::query(AssertSqlSafe(Arc::clone(&INSERTS[size])));
+    // A statement for more rows than there are repeats the last one, which is no news any more.
+    let last = group.last().expect("a group has an event");
+    for (arrival, _) in group.iter().chain(std::iter::repeat(last)).take(ROWS[size]) {
+        insert = insert
+            .bind(arrival.key.as_str())
+            .bind(arrival.kind.as_str())
+            .bind(arrival.person.as_str())
+            .bind(arrival.body.as_str())
+            .bind(arrival.received_at.0);
+    }
+    let rows = insert.fetch_all(pool).await?;
+    let mut new = rows.iter().map(|row| row.try_get("key")).collect::<Result<HashSet<&str>, _>>()?;
+    // Within a group, too, the first one of a key is the first.
+    Ok(group.iter().map(|(one, _)| if new.remove(one.key.as_str()) { Seen::First } else { Seen::Again }).collect())
 }
 
 /// One row taken for work. Only its holder may finish it, and only until the lease ends.
@@ -133,17 +197,23 @@ impl Store {
     /// Any error means: not stored, or not known to be.
     pub async fn accept(&self, arrival: Arrival) -> Result<Seen, StoreError> {
         let (answer, stored) = oneshot::channel();
-        self.accepting.0.try_send((arrival, answer)).map_err(|_| StoreError::Unavailable)?;
+        let Accepting { queue, waiting, .. } = &self.accepting;
+        waiting.fetch_add(1, Ordering::AcqRel);
+        if queue.try_send((arrival, answer)).is_err() {
+            waiting.fetch_sub(1, Ordering::AcqRel);
+            return Err(StoreError::Unavailable);
+        }
         stored.await.map_err(|_| StoreError::Unavailable)?
     }
 
     /// Takes the oldest event that may be worked on; a person's events one at a time.
     ///
     /// It walks from person to person along an index, so that it costs as much as there are people with open events,
-    /// however many events one of them has.
+    /// however many events one of them has. Nothing waits for the disk: a claim that is lost with the power was never
+    /// made, and whatever came of it is lost with it or safe together with it.
     pub async fn claim_event(&self, now: Timestamp, lease_until: Timestamp) -> Result<Option<Claim>, StoreError> {
-        let mut tx = self.begin().await?;
-        let row = sqlx::query(
+        // To the end: without a transaction around it, the statement commits with its last step.
+        let rows = sqlx::query(
             "update inbox set state = 'taken', not_before = $2, fence = fence + 1, attempts = attempts + 1
              where key = (
                 with recursive people (person) as (
@@ -164,10 +234,10 @@ impl Store {
         )
         .bind(now.0)
         .bind(lease_until.0)
-        .fetch_optional(tx.connection())
+        .fetch_all(&mut *self.writer().await?)
         .await?;
-        let Some(row) = row else { return Ok(None) };
-        let claim = Claim {
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(Claim {
             key: row.try_get("key")?,
             person: row.try_get("person")?,
             body: row.try_get("body")?,
@@ -176,9 +246,7 @@ impl Store {
             waited_in_vain: row.try_get::<Option<i64>, _>("parked_until")?.is_some(),
             is_revocation: row.try_get::<String, _>("kind")? == Kind::Revocation.as_str(),
             fence: row.try_get("fence")?,
-        };
-        tx.commit().await?;
-        Ok(Some(claim))
+        }))
     }
 
     /// Says that an event is still being worked on; whether it is still this claim's.
@@ -224,7 +292,18 @@ impl Store {
 impl Tx {
     /// Claims a key that is worked on within this very transaction: a card press, a used login link.
     pub async fn remember(&mut self, arrival: &Arrival) -> Result<Seen, StoreError> {
-        insert(self.connection(), arrival, "done").await
+        let done = sqlx::query(
+            "insert into inbox (key, kind, person, body, state, not_before, received_at)
+             values ($1, $2, $3, $4, 'done', $5, $5) on conflict do nothing",
+        )
+        .bind(&arrival.key)
+        .bind(arrival.kind.as_str())
+        .bind(&arrival.person)
+        .bind(&arrival.body)
+        .bind(arrival.received_at.0)
+        .execute(self.connection())
+        .await?;
+        Ok(if done.rows_affected() == 0 { Seen::Again } else { Seen::First })
     }
 
     /// Makes a used login link new again.

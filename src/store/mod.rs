@@ -1,7 +1,7 @@
 //! One memory. Everything that must outlive the process goes through here, in short transactions that never wait for
 //! the network.
 //!
-//! SQLite is the embedded default: write-ahead log, full synchronisation before anything is acknowledged, one
+//! SQLite is the embedded default: write-ahead log, on the disk before anything is acknowledged ([`durable`]), one
 //! connection that writes and a few that read, so that writers queue in the process instead of colliding in the file.
 //! PostgreSQL is for several replicas: the same statements, the same claims, a few connections that do both.
 //!
@@ -13,6 +13,7 @@ pub mod authorizations;
 pub mod batches;
 pub mod broadcasts;
 pub mod cards;
+mod durable;
 pub mod inbox;
 pub mod letters;
 pub mod life;
@@ -27,6 +28,7 @@ use sqlx::any::{Any, AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyConnection, AnyPool, Connection, Row, Transaction};
 
 use crate::domain::ids::Timestamp;
+use durable::Durable;
 
 /// Connections that only read, on SQLite. A bot with a few admins rarely has two queries at once.
 const READERS_MAX: u32 = 2;
@@ -112,6 +114,7 @@ pub struct Store {
     url: Arc<str>,
     write: AnyPool,
     read: AnyPool,
+    durable: Durable,
     /// The queue in front of the inbox table: many events, one commit.
     accepting: inbox::Accepting,
     life: life::Life,
@@ -120,6 +123,7 @@ pub struct Store {
 /// A transaction that writes. Dropped without [`Tx::commit`] it leaves nothing behind.
 pub struct Tx {
     inner: Transaction<'static, Any>,
+    durable: Durable,
 }
 
 impl Store {
@@ -139,25 +143,32 @@ impl Store {
         prepare(engine, &mut first).await.map_err(StoreError::Database)?;
         sqlx::migrate!("src/store/migrations").run(&mut first).await?;
         let life = life::Life::find(engine, &url, lock, &mut first).await?;
-        first.close().await?;
         let pool = |max: u32| {
             AnyPoolOptions::new()
                 .max_connections(max)
                 .acquire_timeout(ACQUIRE_WAIT)
+                // A file does not go away between two statements; a server may.
+                .test_before_acquire(engine == Engine::Postgres)
                 .after_connect(move |connection, _| Box::pin(prepare(engine, connection)))
                 // SQLite ends a transaction by itself when the disk is full; the library believes it open, and such a
                 // connection would never be of use again.
                 .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         };
-        let (write, read) = match engine {
-            Engine::Sqlite => (pool(1).connect(&url).await?, pool(READERS_MAX).connect_lazy(&url)?),
+        let (write, read, accept, durable) = match engine {
+            Engine::Sqlite => {
+                let write = pool(1).connect(&url).await?;
+                let durable = Durable::of_sqlite(first, write.clone()).await?;
+                (write.clone(), pool(READERS_MAX).connect_lazy(&url)?, write, durable)
+            }
             Engine::Postgres => {
-                let both = pool(CONNECTIONS_MAX).connect(&url).await?;
-                (both.clone(), both)
+                first.close().await?;
+                let both = pool(CONNECTIONS_MAX - 1).connect(&url).await?;
+                // What is to be acknowledged never queues behind work.
+                (both.clone(), both, pool(1).connect_lazy(&url)?, Durable::ByItself)
             }
         };
-        let accepting = inbox::Accepting::start(write.clone(), engine.begin());
-        Ok(Self { engine, url: url.into(), write, read, accepting, life })
+        let accepting = inbox::Accepting::start(accept, durable.clone());
+        Ok(Self { engine, url: url.into(), write, read, durable, accepting, life })
     }
 
     /// Which database this is.
@@ -188,7 +199,8 @@ impl Store {
 
     /// Begins a transaction that writes. Keep it short: on SQLite everyone else waits.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(Tx { inner: self.write.begin_with(self.engine.begin()).await? })
+        self.let_events_go_first().await;
+        Ok(Tx { inner: self.write.begin_with(self.engine.begin()).await?, durable: self.durable.clone() })
     }
 
     /// Ends every lease on events, letters, cards and authorizations, for a start after a crash. Only where no other
@@ -226,7 +238,22 @@ impl Store {
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
+        self.accepting.close().await;
+        self.durable.close().await;
         self.life.leave();
+    }
+
+    /// A connection for one statement that writes and need not have reached the disk.
+    async fn writer(&self) -> Result<sqlx::pool::PoolConnection<Any>, StoreError> {
+        self.let_events_go_first().await;
+        Ok(self.write.acquire().await?)
+    }
+
+    /// On SQLite events and work share the connection that writes.
+    async fn let_events_go_first(&self) {
+        if self.engine == Engine::Sqlite {
+            self.accepting.goes_first().await;
+        }
     }
 
     async fn reader(&self) -> Result<sqlx::pool::PoolConnection<Any>, StoreError> {
@@ -237,7 +264,8 @@ impl Store {
 impl Tx {
     /// Makes everything in this transaction durable.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.inner.commit().await?)
+        self.inner.commit().await?;
+        self.durable.reached().await
     }
 
     fn connection(&mut self) -> &mut AnyConnection {
@@ -252,8 +280,13 @@ async fn prepare(engine: Engine, connection: &mut AnyConnection) -> Result<(), s
         sqlx::query("set idle_in_transaction_session_timeout = '15s'").execute(&mut *connection).await?;
         return Ok(());
     }
-    // FULL: a commit has reached the disk when it returns, which is what a 200 promises.
-    for pragma in ["pragma journal_mode = wal", "pragma synchronous = full", "pragma temp_store = memory"] {
+    // Neither waits for the disk nor writes the log back within a commit: `durable` does both, for all commits together.
+    for pragma in [
+        "pragma journal_mode = wal",
+        "pragma synchronous = normal",
+        "pragma wal_autocheckpoint = 0",
+        "pragma temp_store = memory",
+    ] {
         sqlx::query(pragma).execute(&mut *connection).await?;
     }
     let busy = format!("pragma busy_timeout = {}", BUSY_WAIT.as_millis());

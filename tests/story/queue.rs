@@ -11,7 +11,7 @@ use feishu_broadcast::app::{LEASE, commands, directory, tidy};
 use feishu_broadcast::domain::broadcast::State;
 use feishu_broadcast::domain::ids::{MessageId, OpenId, Timestamp};
 use feishu_broadcast::feishu::event::{Event, EventKind};
-use feishu_broadcast::store::inbox::{Arrival, Kind};
+use feishu_broadcast::store::inbox::{Arrival, Kind, Seen};
 use feishu_broadcast::store::letters::{Letter, LetterOutcome, Receiver};
 use feishu_broadcast::store::{Engine, Store, StoreError};
 
@@ -207,6 +207,57 @@ async fn two_replicas_that_insert_the_same_keys_do_not_wait_for_each_other_in_a_
         }
         other.close().await;
         assert_eq!(store.events_open().await?, 2000);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_the_same_event_ten_times_at_once_one_is_the_first() {
+    with_store(async |store, _| {
+        // Fifty-five events are none of the sizes that statements are kept for.
+        let pushes = (0..55).map(|number| store.accept(arrival("twice", number / 10)));
+        let seen = futures_util::future::try_join_all(pushes).await?;
+        assert_eq!(seen.iter().filter(|seen| **seen == Seen::First).count(), 6);
+        assert_eq!(store.accept(arrival("twice", 0)).await?, Seen::Again);
+        assert_eq!(store.events_open().await?, 6);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_on_the_disk_is_not_acknowledged_and_the_next_one_is() {
+    with_store(async |store, url| {
+        let Some(file) = url.strip_prefix("sqlite://") else { return Ok(()) };
+        // The log of changes is out of reach: whether it gets to the disk nobody can tell.
+        std::fs::remove_file(format!("{file}-wal"))?;
+        let lost = store.accept(arrival("ou", 0)).await;
+        assert!(matches!(lost, Err(StoreError::Unavailable)), "{lost:?}");
+        assert_eq!(store.accept(arrival("ou", 1)).await?, Seen::First);
+        // What counts as stored stands in the database itself now, whatever becomes of the log.
+        let copy = format!("{file}.copy");
+        std::fs::copy(file, &copy)?;
+        let mut copy = <sqlx::SqliteConnection as sqlx::Connection>::connect(&format!("sqlite://{copy}")).await?;
+        let stored: (i64,) = sqlx::query_as("select count(*) from inbox").fetch_one(&mut copy).await?;
+        assert_eq!(stored.0, 2);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_log_of_changes_does_not_grow_for_ever() {
+    with_store(async |store, url| {
+        let Some(file) = url.strip_prefix("sqlite://") else { return Ok(()) };
+        let mut bytes = vec![];
+        for round in 0..4 {
+            let events = (0..500).map(|number| store.accept(arrival("long", round * 500 + number)));
+            futures_util::future::try_join_all(events).await?;
+            bytes.push(std::fs::metadata(format!("{file}-wal"))?.len());
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+        }
+        assert!(bytes[3] < 2 * bytes[0], "{bytes:?}");
         Ok(())
     })
     .await;
