@@ -9,6 +9,7 @@
 //! condition gone and takes nothing.
 //! The statements are plain SQL; `sqlx::Any` carries them to either.
 
+mod accept;
 pub mod authorizations;
 pub mod batches;
 pub mod broadcasts;
@@ -116,7 +117,7 @@ pub struct Store {
     read: AnyPool,
     durable: Durable,
     /// The queue in front of the inbox table: many events, one commit.
-    accepting: inbox::Accepting,
+    accepting: accept::Accepting,
     life: life::Life,
 }
 
@@ -167,7 +168,7 @@ impl Store {
                 (both.clone(), both, pool(1).connect_lazy(&url)?, Durable::ByItself)
             }
         };
-        let accepting = inbox::Accepting::start(accept, durable.clone());
+        let accepting = accept::Accepting::start(accept, durable.clone());
         Ok(Self { engine, url: url.into(), write, read, durable, accepting, life })
     }
 
