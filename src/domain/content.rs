@@ -156,10 +156,13 @@ pub(crate) fn link_as_text(link: &Link) -> String {
     if label.is_empty() || label == address { address.to_owned() } else { format!("{label} ({address})") }
 }
 
+/// Line ends other than `\n`: the vertical tab is the soft one of office programs, the others come from terminals.
+const LINE_ENDS: [char; 4] = ['\r', '\u{B}', '\u{C}', '\u{85}'];
+
 /// Makes a text harmless: control characters other than line break and tab go, line ends become `\n`, and an `<at `
 /// that Feishu could read as a ping gets an invisible U+200B after its `<`.
 pub fn harmless(text: &str) -> String {
-    let text: String = text.replace("\r\n", "\n").replace('\r', "\n");
+    let text: String = text.replace("\r\n", "\n").replace(LINE_ENDS, "\n");
     let kept: Vec<char> = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
     let mut out = String::with_capacity(text.len());
     for (i, c) in kept.iter().enumerate() {
@@ -248,7 +251,9 @@ fn clean_node(node: &Node, mentions: &[Mention]) -> Node {
         Node::Emotion { emoji_type } => format!("[{}]", harmless(emoji_type)),
         Node::Rule => RULE.to_owned(),
         Node::Code { text, .. } => harmless(text),
-        Node::Image { .. } | Node::Media { .. } | Node::Unknown { .. } => return node.clone(),
+        // It is named where it is refused.
+        Node::Unknown { tag } => return Node::Unknown { tag: harmless(tag) },
+        Node::Image { .. } | Node::Media { .. } => return node.clone(),
     };
     Node::Text { text }
 }

@@ -157,6 +157,17 @@ fn a_post_is_plain_text_in_previews() {
 }
 
 #[test]
+fn soft_line_ends_keep_words_apart() {
+    check("一\u{B}二\u{C}三\u{85}四\r五", "一\n二\n三\n四\n五");
+}
+
+#[test]
+fn what_is_refused_by_its_name_neither_hides_nor_pings() {
+    let named = |tag: &str| vec![vec![Node::Unknown { tag: tag.to_owned() }]];
+    check_post(named("md\0<at id=all>"), named("md<\u{200B}at id=all>"));
+}
+
+#[test]
 fn stored_content_is_read_back() {
     let nodes = vec![text("a"), at("@_user_1"), Node::Rule, Node::Unknown { tag: "md".to_owned() }];
     let body = Body::Post(Post { title: "t".to_owned(), paragraphs: vec![nodes] });

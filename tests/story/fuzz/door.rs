@@ -82,7 +82,7 @@ fn spoilt(dice: &mut Dice) -> Vec<u8> {
 
 #[test]
 fn a_seal_opens_for_the_bot_what_it_opens_for_anybody() {
-    fuzz("seal", 4000, 3_000_000, |dice| {
+    fuzz("seal", 4000, 2_000_000, |dice| {
         let key = SecretString::from(if dice.throw(9) == 0 { "another" } else { KEY });
         let plain = if dice.throw(2) == 0 { mutate::noise(dice) } else { spoilt(dice) };
         let sealed = seal::encrypt(KEY, iv(dice), &plain);
@@ -168,7 +168,7 @@ fn token_of(inner: &Value) -> Option<&str> {
 
 #[test]
 fn nothing_forged_comes_through_the_door() {
-    fuzz("envelope", 2000, 3_000_000, |dice| {
+    fuzz("envelope", 2000, 1_000_000, |dice| {
         let valid = pick(dice, pushes());
         let genuine = Wire::genuine(dice, valid.to_string().as_bytes());
         let let_in = door(Some(KEY)).enter(&genuine.headers(), &genuine.body, NOW);
@@ -239,7 +239,7 @@ fn believed(door: &Door, wire: &Wire, inner: &[u8]) -> Result<Read, String> {
 
 #[test]
 fn an_event_is_read_or_refused() {
-    fuzz("event", 4000, 6_000_000, |dice| {
+    fuzz("event", 4000, 3_000_000, |dice| {
         let body = spoilt(dice);
         let Ok(event) = Event::parse(&body) else { return Ok(Read::Refused) };
         let told = || format!("{event:?} of {}", String::from_utf8_lossy(&body));
