@@ -22,6 +22,9 @@ use crate::web::{self, Rooms};
 /// A batch whose call takes longer is in doubt at the next start, as after a crash.
 const DRAIN: Duration = Duration::from_secs(7);
 
+/// How long the store may take to close after that: a server that has gone silent never does.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
 /// Why the bot could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -135,8 +138,8 @@ impl Bot {
         if let Some(measuring) = self.measuring.take() {
             measuring.abort();
         }
-        self.app.store.close().await;
-        drained
+        let closed = tokio::time::timeout(CLOSE_MAX, self.app.store.close()).await;
+        drained && closed.is_ok()
     }
 }
 

@@ -34,6 +34,9 @@ const CREDENTIALS_TRIES_MAX: i64 = 6;
 /// The day's messages are used up; nothing was sent. Source: batch_send, "error codes".
 const QUOTA_USED_UP: i64 = 11_247;
 
+/// How long a day counts as just begun, in ms.
+const JUST_BEGUN_MS: i64 = 600_000;
+
 /// Tries to write an outcome when the store does not answer. After that the batch will be found in doubt.
 const WRITES_MAX: u32 = 8;
 const COLLISIONS_MAX: u32 = 2;
@@ -79,9 +82,9 @@ pub struct Claimed {
 
 /// Takes the next batch: from here on it is `sending`, and whoever dropped it would leave it in doubt.
 pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
-    let home = app.store.home().await?;
     let now = app.now();
     let mut tx = app.store.begin().await?;
+    let home = tx.home(&app.store).await?;
     if !tx.lives_at(&home).await? {
         // Another database than a moment ago: [`super::life`] asks the authors first.
         return Ok(None);
@@ -104,6 +107,15 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
         return Ok(None);
     }
     let started = broadcast.clone().follow(&Report::of(&tx.batches(&broadcast.id).await?), now);
+    if started.hold.is_some() {
+        // Refusals came in while it waited for something else: its author is told instead.
+        drop(tx);
+        let mut tx = app.store.begin().await?;
+        follow(&mut tx, &broadcast.id, now).await?;
+        tx.commit().await?;
+        app.wake_all();
+        return Ok(None);
+    }
     tx.update_broadcast(&started, broadcast.revision).await?;
     if started.state != broadcast.state {
         tx.want_cards(&started.id, started.revision, now).await?;
@@ -130,7 +142,7 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
         }
         Err(error) => {
             tracing::warn!(%error, broadcast = %broadcast.id, seq = claim.batch.seq, "a batch was not accepted");
-            (verdict_of(&error, &claim.batch, app.now()), error.log_id().map(str::to_owned))
+            (verdict_of(&error, claim), error.log_id().map(str::to_owned))
         }
     };
     let outcome = outcome_word(&verdict);
@@ -225,9 +237,17 @@ async fn refuse_tampered(app: &App, broadcast: Broadcast) -> Result<(), StoreErr
 }
 
 /// What a failed call says about the batch.
-fn verdict_of(error: &SendError, batch: &Batch, now: Timestamp) -> Verdict {
+fn verdict_of(error: &SendError, claim: &BatchClaim) -> Verdict {
+    let batch = &claim.batch;
     if error.code() == Some(QUOTA_USED_UP) {
-        return Verdict::NotBefore { cause: WaitCause::Quota, moment: Day::of(now).over() };
+        let (called, just) = (claim.taken_at, claim.taken_at.0.saturating_sub(JUST_BEGUN_MS));
+        // Where the day has just begun by our clock, it may not have by Feishu's.
+        let moment = if Day::of(Timestamp(just)) == Day::of(called) {
+            Day::of(called).over()
+        } else {
+            called.after(Duration::from_millis(JUST_BEGUN_MS.unsigned_abs()))
+        };
+        return Verdict::NotBefore { cause: WaitCause::Quota, moment };
     }
     // No receipt, and every single id called invalid: there was nobody left to send to.
     if let SendError::NoReceipt { invalid, .. } = error
@@ -306,7 +326,11 @@ async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<()
         tx.rebook(&settled.broadcast, settled.seq, 0).await?;
     }
     if settled.outcome.waiting == Some(WaitCause::Quota) {
-        tx.use_up(Day::of(now)).await?;
+        // The day of the call, which may be over by now; and not a day that has just begun by our clock alone.
+        let called = claim.taken_at;
+        if Day::of(called) == Day::of(Timestamp(called.0.saturating_sub(JUST_BEGUN_MS))) {
+            tx.use_up(Day::of(called)).await?;
+        }
     }
     follow(&mut tx, &settled.broadcast, now).await?;
     tx.commit().await

@@ -5,6 +5,8 @@
 //! nothing is claimed for sending while nobody has said for [`AWAY_MAX`] that the bot is alive, so that a machine
 //! that was frozen and woken asks as well.
 
+use std::time::Duration;
+
 use super::App;
 use super::press::tell_author;
 use crate::domain::hold::{AWAY_MAX, HoldCause};
@@ -12,18 +14,21 @@ use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::report::Report;
 use crate::store::{StoreError, Tx};
 
+/// How long it may take: a database that has gone silent does not say that it has.
+const BEAT_MAX: Duration = Duration::from_secs(10);
+
 /// Says that the bot is alive. Safe to call from any replica at any time. Whether it could be said is what `/readyz`
 /// answers: it is a write like any other.
 pub async fn beat(app: &App) -> Result<(), StoreError> {
-    let beaten = say_alive(app).await;
+    let beaten = tokio::time::timeout(BEAT_MAX, say_alive(app)).await.unwrap_or(Err(StoreError::Unavailable));
     app.store.report(beaten.is_ok());
     beaten
 }
 
 async fn say_alive(app: &App) -> Result<(), StoreError> {
     let now = app.now();
-    let home = app.store.home().await?;
     let mut tx = app.store.begin().await?;
+    let home = tx.home(&app.store).await?;
     let last = tx.last_seen(&app.store, &home).await?;
     let cause = if last.elsewhere {
         Some(HoldCause::Restored)
@@ -54,7 +59,8 @@ async fn say_alive(app: &App) -> Result<(), StoreError> {
 async fn hold(tx: &mut Tx, id: &BroadcastId, cause: HoldCause, now: Timestamp) -> Result<(), StoreError> {
     let Some(before) = tx.broadcast(id).await? else { return Ok(()) };
     let report = Report::of(&tx.batches(id).await?);
-    if !before.state.is_undecided() && report.planned == 0 {
+    // What is under way may come back unsent.
+    if !before.state.is_undecided() && report.open == 0 {
         return Ok(());
     }
     let Some(held) = before.clone().on_hold(cause, now) else { return Ok(()) };

@@ -9,7 +9,7 @@ use super::letters::{text_content, uuid};
 use super::{App, request};
 use crate::domain::batch::BatchState;
 use crate::domain::broadcast::{Broadcast, Stale, State};
-use crate::domain::hold::{Hold, HoldCause};
+use crate::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
 use crate::domain::ids::{BroadcastId, DepartmentId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Deed};
 use crate::domain::report::Report;
@@ -18,7 +18,7 @@ use crate::store::inbox::{Arrival, Kind, Seen};
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
-use crate::view::{answers, cards, help, result, text};
+use crate::view::{answers, cards, help, hold, result, text};
 
 /// How long after a press its cards may change. Source: contract "click": an update at least 300 ms after the answer,
 /// or the client rolls it back.
@@ -231,22 +231,30 @@ async fn decide_doubt(
     }
     let after = after.follow(&report, now);
     tx.update_broadcast(&after, before.revision).await?;
-    if after.state.is_settled() {
+    if after.state.is_settled() || (after.hold.is_some() && before.hold.is_none()) {
         tell_author(tx, &after, &report, now).await?;
     }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
-    Ok(Ok(Toast::success(answers::doubt_decided(to == BatchState::Planned))))
+    Ok(Ok(match (after.hold, to) {
+        (Some(_), BatchState::Planned) => Toast::warning(answers::sent_after_go_on()),
+        _ => Toast::success(answers::doubt_decided(to == BatchState::Planned)),
+    }))
 }
 
-/// The author says that a broadcast on hold is still to be sent. What was refused with the code that put it on hold is
-/// certainly unsent, and is tried again with the rest.
+/// The author says that a broadcast on hold is still to be sent. What was refused again and again, before it or while it
+/// was on hold, is certainly unsent, and is tried again with the rest.
 async fn go_on(app: &App, tx: &mut Tx, before: &Broadcast, version: i64) -> Result<Result<Toast, Stale>, StoreError> {
     let now = app.now();
     let mut after = match before.clone().go_on(version) {
         Ok(after) => after,
         Err(stale) => return Ok(Err(stale)),
     };
-    if let Some(Hold { cause: HoldCause::Refused { code }, .. }) = before.hold {
+    let refused = Report::of(&tx.batches(&before.id).await?).refused_in_a_row;
+    let code = match before.hold {
+        Some(Hold { cause: HoldCause::Refused { code }, .. }) => Some(code),
+        _ => refused.filter(|(_, times)| *times >= REFUSALS_MAX).map(|(code, _)| code),
+    };
+    if let Some(code) = code {
         for mut batch in tx.batches(&before.id).await? {
             if batch.state == BatchState::Refused && batch.outcome.code == Some(code) {
                 batch.state = BatchState::Planned;
@@ -256,11 +264,18 @@ async fn go_on(app: &App, tx: &mut Tx, before: &Broadcast, version: i64) -> Resu
                 tx.move_batch(&batch, BatchState::Refused).await?;
             }
         }
-        after = after.follow(&Report::of(&tx.batches(&before.id).await?), now);
+        let report = Report::of(&tx.batches(&before.id).await?);
+        after = after.follow(&report, now);
+        if after.hold.is_some() {
+            tell_author(tx, &after, &report, now).await?;
+        }
     }
     tx.update_broadcast(&after, before.revision).await?;
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
-    Ok(Ok(Toast::success(answers::going_on(after.state))))
+    Ok(Ok(match after.hold {
+        Some(hold) => Toast::warning(hold::cause(hold.cause)),
+        None => Toast::success(answers::going_on(after.state)),
+    }))
 }
 
 /// Tells the author, where they asked, that their broadcast has ended or needs them. Cards are updated silently; this
@@ -276,9 +291,12 @@ pub async fn tell_author(
     if report.invalid.count() > result::INVALID_SHOWN_MAX {
         said.extend(result::all_invalid(broadcast, report, language));
     }
+    // A database that was put back counts versions anew.
+    let held = broadcast.hold.map_or(String::new(), |hold| hold.since.0.to_string());
     for (place, words) in said.iter().enumerate() {
+        let place = place.to_string();
         let letter = Letter {
-            uuid: uuid(&["news", broadcast.id.as_str(), &broadcast.version.to_string(), &place.to_string()]),
+            uuid: uuid(&["news", broadcast.id.as_str(), &broadcast.version.to_string(), &place, &held]),
             receiver: match &broadcast.origin.chat_id {
                 Some(chat) => Receiver::Chat(chat.clone()),
                 None => Receiver::Person(broadcast.author.clone()),

@@ -194,6 +194,12 @@ fn panicked(kind: Kind) {
 
 async fn run(app: Arc<App>, kind: Kind, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
+        // What is decided by time alone is decided by the time that all replicas share.
+        if matches!(kind, Kind::Life | Kind::Tidy)
+            && let Err(error) = app.follow_clock().await
+        {
+            tracing::warn!(%error, "the shared clock cannot be read");
+        }
         let pause = match guarded(kind, &app).await {
             Ok(Step::Worked) => continue,
             Ok(Step::Idle) => kind.look_again(),

@@ -310,9 +310,11 @@ impl Broadcast {
     }
 
     /// Puts a broadcast on hold that could still send something. `None` where there is nothing to hold: it has ended,
-    /// or waits for its author already.
+    /// or waits for its author already. Only that the database was restored is said of one on hold as well: whatever
+    /// else it was held for may have been decided since.
     pub fn on_hold(mut self, cause: HoldCause, now: Timestamp) -> Option<Self> {
-        if self.hold.is_some() || self.state.is_settled() {
+        let said = self.hold.is_some_and(|held| held.cause == cause || cause != HoldCause::Restored);
+        if said || self.state.is_settled() {
             return None;
         }
         self.hold = Some(Hold { cause, since: now });
@@ -502,6 +504,9 @@ mod tests {
         assert_eq!((held.state, held.version), (State::Pending, 2));
         assert_eq!(held.clone().approve(&open_id("ou_a"), 2, Timestamp(6)), Err(Stale::OnHold));
         assert_eq!(held.clone().on_hold(HoldCause::Downtime, Timestamp(7)), None, "once is enough");
+        let away = pending(1).on_hold(HoldCause::Downtime, Timestamp(5)).expect("held");
+        let restored = away.on_hold(HoldCause::Restored, Timestamp(7)).expect("that is news");
+        assert_eq!((restored.hold.map(|hold| hold.cause), restored.version), (Some(HoldCause::Restored), 3));
         assert!(held.clone().reject(&open_id("ou_a"), None, 2, Timestamp(6)).expect("rejected").hold.is_none());
         assert_eq!(held.clone().go_on(1), Err(Stale::Outdated));
         let free = held.go_on(2).expect("the author says so");

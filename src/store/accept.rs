@@ -21,6 +21,9 @@ const GROUP_MAX: usize = 256;
 /// Events that may wait for a commit; beyond that the door answers 503 and Feishu pushes again.
 const WAITING_MAX: usize = 4096;
 
+/// How long a group may take: a server that has gone silent does not say so, and Feishu gives up after 3 s anyway.
+const INSERT_MAX: Duration = Duration::from_secs(5);
+
 /// How long work waits for its turn while events keep coming: they have to be answered within 3 s, work does not.
 const WORK_WAITS_MAX: Duration = Duration::from_millis(20);
 
@@ -132,7 +135,15 @@ async fn insert_group(pool: &AnyPool, group: &[Waiting]) -> Result<Vec<Seen>, St
             .bind(arrival.body.as_str())
             .bind(arrival.received_at.0);
     }
-    let rows = insert.fetch_all(pool).await?;
+    let mut connection = pool.acquire().await?;
+    let rows = match tokio::time::timeout(INSERT_MAX, insert.fetch_all(&mut *connection)).await {
+        Ok(rows) => rows?,
+        Err(_) => {
+            // Given back, it would be asked whether it is well, and never answer. Let go of, the next group gets another.
+            drop(connection.detach());
+            return Err(StoreError::Unavailable);
+        }
+    };
     let mut new = rows.iter().map(|row| row.try_get("key")).collect::<Result<HashSet<&str>, _>>()?;
     // Within a group, too, the first one of a key is the first.
     Ok(group.iter().map(|(one, _)| if new.remove(one.key.as_str()) { Seen::First } else { Seen::Again }).collect())

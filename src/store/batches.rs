@@ -17,6 +17,7 @@ use crate::domain::plan::{Targets, digest, heads};
 pub struct BatchClaim {
     pub batch: Batch,
     pub targets: Targets,
+    pub taken_at: Timestamp,
     fence: i64,
 }
 
@@ -232,7 +233,7 @@ impl Tx {
         row.as_ref()
             .map(|row| {
                 let targets = document(row.try_get::<&str, _>("targets")?)?;
-                Ok(BatchClaim { batch: read(row)?, targets, fence: row.try_get("fence")? })
+                Ok(BatchClaim { batch: read(row)?, targets, taken_at: now, fence: row.try_get("fence")? })
             })
             .transpose()
     }

@@ -57,16 +57,16 @@ impl Store {
 }
 
 impl Tx {
-    /// Broadcasts of which something could still be sent: those that wait for nobody, and with `undecided` also those
-    /// that wait for people.
-    pub async fn unsent(&mut self, undecided: bool) -> Result<Vec<BroadcastId>, StoreError> {
+    /// Broadcasts of which something could still be sent: those that wait for nobody, and with `all` also those that
+    /// wait for people, on hold or undecided.
+    pub async fn unsent(&mut self, all: bool) -> Result<Vec<BroadcastId>, StoreError> {
         let rows = sqlx::query(
             "select id from broadcasts
-             where held = 0 and (state in ('approved', 'scheduled', 'sending', 'in-doubt')
-                                 or ($1 = 1 and state in ('needs-choice', 'pending')))
+             where (held = 0 or $1 = 1) and (state in ('approved', 'scheduled', 'sending', 'in-doubt')
+                                             or ($1 = 1 and state in ('needs-choice', 'pending')))
              order by id",
         )
-        .bind(i64::from(undecided))
+        .bind(i64::from(all))
         .fetch_all(self.connection())
         .await?;
         rows.iter().map(|row| super::id(row.try_get::<String, _>("id")?, |text| BroadcastId::parse(&text))).collect()

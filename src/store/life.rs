@@ -36,6 +36,8 @@ const COUNT_LETTERS: usize = 19;
 pub(super) struct Life {
     /// Where an embedded database lives. A server is asked each time: its standby may take over while we run.
     file: Arc<str>,
+    /// Whether a server tells its timeline; some hosted ones do not.
+    tells_timeline: bool,
     /// The witness knows of calls that the database does not, or is not there although there were some.
     older: Arc<AtomicBool>,
     /// Calls that the database knew of at the start, until the witness has heard of them.
@@ -89,6 +91,14 @@ impl Life {
         connection: &mut AnyConnection,
     ) -> Result<Self, StoreError> {
         let file = if engine == Engine::Sqlite { file_home(url) } else { String::new() };
+        let tells_timeline = match engine {
+            Engine::Sqlite => false,
+            Engine::Postgres => match sqlx::query(TIMELINE).fetch_one(&mut *connection).await {
+                Ok(_) => true,
+                Err(error) if is_not_told(&error) => false,
+                Err(error) => return Err(error.into()),
+            },
+        };
         let (mut older, mut at_start) = (false, None);
         if let Some(mut file) = witness.as_ref() {
             let row = sqlx::query("select calls from pace_count where ring = 'batches'").fetch_one(connection).await?;
@@ -101,6 +111,7 @@ impl Life {
         }
         Ok(Self {
             file: file.into(),
+            tells_timeline,
             older: Arc::new(AtomicBool::new(older)),
             at_start: Arc::new(Mutex::new(at_start)),
             witness: witness.map(|file| Arc::new(Mutex::new(file))),
@@ -171,23 +182,14 @@ const DATABASE: &str = "select cast(oid as bigint) as oid from pg_database where
 /// the old one had promised. Source: PostgreSQL, "backup control functions" and "timelines".
 const TIMELINE: &str = "select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as timeline";
 
-impl Store {
-    /// Where this database lives: another answer than the last time means another database, or an older one.
-    pub async fn home(&self) -> Result<String, StoreError> {
-        if self.engine == Engine::Sqlite {
-            return Ok(self.life.file.to_string());
-        }
-        let mut connection = self.reader().await?;
-        let oid: i64 = sqlx::query(DATABASE).fetch_one(&mut *connection).await?.try_get("oid")?;
-        let timeline = match sqlx::query(TIMELINE).fetch_one(&mut *connection).await {
-            Ok(row) => row.try_get("timeline")?,
-            // Some hosted servers do not tell; then only the number speaks.
-            Err(sqlx::Error::Database(_)) => "unknown".to_owned(),
-            Err(error) => return Err(error.into()),
-        };
-        Ok(format!("database {oid} timeline {timeline}"))
-    }
+/// Whether a server will never answer a question, rather than not now. Source: PostgreSQL "error codes": 42501
+/// insufficient_privilege, 42883 undefined_function, 0A000 feature_not_supported.
+fn is_not_told(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| ["42501", "42883", "0A000"].contains(&&*code))
+}
 
+impl Store {
     /// Whether the last write went through.
     pub fn takes_writes(&self) -> bool {
         !self.life.is_failing()
@@ -208,6 +210,20 @@ impl Store {
 }
 
 impl Tx {
+    /// Where the database lives that this very transaction speaks to: another answer than the last time means another
+    /// database, or an older one.
+    pub async fn home(&mut self, store: &Store) -> Result<String, StoreError> {
+        if store.engine == Engine::Sqlite {
+            return Ok(store.life.file.to_string());
+        }
+        let oid: i64 = sqlx::query(DATABASE).fetch_one(self.connection()).await?.try_get("oid")?;
+        let timeline = match store.life.tells_timeline {
+            true => sqlx::query(TIMELINE).fetch_one(self.connection()).await?.try_get("timeline")?,
+            false => "unknown".to_owned(),
+        };
+        Ok(format!("database {oid} timeline {timeline}"))
+    }
+
     /// Reads when somebody was last at work, and whether that was at another place than `home`. Whoever else asks waits
     /// until this transaction ends.
     pub async fn last_seen(&mut self, store: &Store, home: &str) -> Result<LastSeen, StoreError> {

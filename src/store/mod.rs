@@ -279,6 +279,12 @@ async fn prepare(engine: Engine, connection: &mut AnyConnection) -> Result<(), s
     if engine == Engine::Postgres {
         // A replica that is cut off in the middle must not keep the others waiting for its locks.
         sqlx::query("set idle_in_transaction_session_timeout = '15s'").execute(&mut *connection).await?;
+        // Whatever the server's default: a commit that has returned is on its disk. A stronger setting stays.
+        sqlx::query(
+            "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
+        )
+        .execute(&mut *connection)
+        .await?;
         return Ok(());
     }
     // Neither waits for the disk nor writes the log back within a commit: `durable` does both, for all commits together.

@@ -317,6 +317,14 @@ pub fn refreshing() -> Text {
     Text::new("正在更新数字。", "Bringing the numbers up to date.")
 }
 
+/// The toast for sending again what is in doubt, while the broadcast is on hold.
+pub fn sent_after_go_on() -> Text {
+    Text::new(
+        "已记下。这条群发还在暂停中：点「继续发送」之后才会重发。",
+        "Noted. This broadcast is still on hold: it is sent again once you press “Go on”.",
+    )
+}
+
 /// The toast for the author's word on a broadcast that was on hold.
 pub fn going_on(state: State) -> Text {
     if state.is_undecided() {

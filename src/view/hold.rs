@@ -5,15 +5,15 @@ use crate::domain::hold::HoldCause;
 
 /// How a broadcast on hold is called, whatever its state.
 pub fn word() -> Text {
-    Text::new("已暂停，等你决定", "On hold, your decision")
+    Text::new("已暂停，等发起人决定", "On hold until its author decides")
 }
 
 /// Why nothing of it leaves, and what there is to do.
 pub fn cause(cause: HoldCause) -> Text {
     match cause {
         HoldCause::Downtime => Text::new(
-            "机器人停了 10 分钟以上，这段时间里没有发送。现在还要发吗？没有发出的部分等你决定：继续，或者取消。",
-            "The bot was away for more than ten minutes and sent nothing meanwhile. Is it still to be sent? What has not left waits for you: go on, or cancel.",
+            "机器人停了 10 分钟以上。现在还要发吗？账上没有发出的部分等发起人决定：继续，或者取消。如果数据库恢复过备份，请先问一位收件人是否已经收到。",
+            "The bot was away for more than ten minutes. Is it still to be sent? What has not left by its books waits for the author: go on, or cancel. If the database was restored from a backup, ask one of the recipients first whether it has arrived.",
         ),
         HoldCause::Restored => Text::new(
             "机器人的数据库是恢复的备份或副本，可能不知道已经发过什么。请先问一位收件人是否已经收到，再决定：继续，或者取消。",
@@ -42,7 +42,10 @@ pub fn button() -> Text {
 /// What the author agrees to with [`button`].
 pub fn confirm(cause: HoldCause) -> Text {
     match cause {
-        HoldCause::Downtime => Text::new("没有发出的部分现在就发。确定吗？", "What has not left is sent now. Sure?"),
+        HoldCause::Downtime => Text::new(
+            "没有发出的部分现在就发；如果数据库恢复过备份，有人可能会收到两次。确定吗？",
+            "What has not left is sent now; if the database was restored from a backup, some people may get it twice. Sure?",
+        ),
         HoldCause::Restored => Text::new(
             "如果它其实已经发过，这些人会收到两次。确定还没有发过吗？",
             "If it has been sent already, these people get it twice. Sure that it has not?",

@@ -231,7 +231,9 @@ pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
 pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
     let word = text::state(broadcast.state);
     let id = &broadcast.id;
-    if let Some(held) = broadcast.hold {
+    if let Some(held) = broadcast.hold
+        && broadcast.state != State::InDoubt
+    {
         let why = hold::cause(held.cause);
         return Text::new(
             format!("群发 {id} 已暂停。{} 请在卡片上决定。", why.zh),

@@ -179,18 +179,22 @@ async fn a_second_process_on_the_same_file_does_not_start() -> anyhow::Result<()
 async fn after_eleven_minutes_of_absence_the_program_asks_and_goes_on_when_told() -> anyhow::Result<()> {
     let mut running = Running::start(&[]).await?;
     let tenant = running.tenant.clone();
-    let slow = Effect::Rate { throttle: Throttle::Headers, reset_s: 2 };
+    let slow = Effect::Rate { throttle: Throttle::Headers, reset_s: 100 };
     tenant.fault(Fault::on("batch_send", slow).times(1000));
     let target = tenant.person("陈晨").open_id;
     tenant.person("王芳").says(&format!("/broadcast {target} 停机前批准的")).await;
     let card = tenant.person("赵磊").next_card().await.map_err(anyhow::Error::msg)?;
     tenant.person("赵磊").presses(&card, "approve").await.map_err(anyhow::Error::msg)?;
-    running.until("it waits for the limit", |tenant| !tenant.calls_to("batch_send").is_empty()).await?;
+    let waits = |tenant: &crate::sandbox::Tenant| {
+        tenant.person("王芳").last_card().is_some_and(|card| card.text.contains("等待中"))
+    };
+    running.until("it waits for the limit", waits).await?;
     running.kill_9()?;
     let calls = tenant.calls_to("batch_send").len();
-    tenant.with(|world| world.faults.clear());
+    tenant.clear_faults();
     let mut connection = SqliteConnection::connect(&format!("sqlite://{}", running.database().display())).await?;
     sqlx::query("update life set alive_at = alive_at - 660000").execute(&mut connection).await?;
+    sqlx::query("update batches set not_before = not_before - 660000").execute(&mut connection).await?;
     connection.close().await?;
     running.start_again().await?;
     let held = |tenant: &crate::sandbox::Tenant| {
