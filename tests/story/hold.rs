@@ -198,6 +198,37 @@ fn forgive_the_backup(stage: &Stage) {
 }
 
 #[tokio::test]
+async fn a_backup_made_while_it_was_on_hold_asks_again_and_says_why() {
+    if not_embedded() {
+        return;
+    }
+    story(async |stage| {
+        approved_not_sent(stage, "停机又恢复").await?;
+        stage.bot.stop().await;
+        stage.tenant.later(11 * MINUTE).await;
+        stage.restart().await?;
+        stage.settle().await?;
+        stage.backup().await?;
+        press(stage, "王芳", "confirm").await?;
+        stage.settle().await?;
+        assert_eq!(copies(stage, "陈晨"), 1, "it left after the backup was made");
+        stage.bot.stop().await;
+        stage.overwrite()?;
+        stage.restart().await?;
+        stage.settle().await?;
+        let card = stage.card_of("王芳")?;
+        assert!(card.text.starts_with("已暂停") && card.text.contains("恢复的备份或副本"), "{}", card.text);
+        assert_eq!(told(stage, "恢复的备份或副本"), 1);
+        press(stage, "王芳", "cancel").await?;
+        stage.later(HOUR).await?;
+        assert_eq!(copies(stage, "陈晨"), 1);
+        forgive_the_backup(stage);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_backup_that_believes_it_undecided_is_not_approved_a_second_time_unasked() {
     if not_embedded() {
         return;
