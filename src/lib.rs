@@ -37,6 +37,8 @@
 //! - A 200 to an event means that it is on disk. Whatever follows is a row before it is a deed.
 //! - Nothing leaves that is not in the ledger, approved, with the fingerprint that was approved.
 //! - A call whose outcome is unknown is never repeated by the machine.
+//! - After a long silence, or on another database than a moment ago, nothing leaves before its author was asked
+//!   ([`app::life`]).
 //! - No lock and no transaction is held while the network thinks.
 //! - Time and chance come in through [`app::clock::Clock`]; secrets live in `SecretString` and are printed nowhere.
 
