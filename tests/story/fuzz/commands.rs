@@ -127,8 +127,8 @@ fn understood(command: &Command, said: &str) -> Result<(), String> {
     // Card JSON is taken as it was typed.
     if !request.options.card {
         harmless(content)?;
-        // Those end a line in a content, and only part words in a command.
-        if !said.contains(['\r', '\u{b}', '\u{c}', '\u{85}']) {
+        // A content loses them, and what stood around them may then read like an option.
+        if !said.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
             idempotent(content)?;
         }
     }
