@@ -135,6 +135,8 @@ impl<'a> Way<'a> {
                 self.taken.insert(fresh.context("it is sending")?, taken);
             }
             Move::Called { seq, answer } => {
+                // A pause that Feishu asked for would hold up this call as well.
+                self.passes(Duration::from_secs(2)).await?;
                 match answer {
                     Answer::Accepted => {}
                     Answer::Refused => self.stage.tenant.fault(Fault::code("batch_send", 200, 11_203)),
