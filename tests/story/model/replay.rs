@@ -22,7 +22,7 @@ use crate::sandbox::{Company, Fault};
 use crate::stage::{LEASES_OVER, Stage, story_with};
 
 const WAYS: usize = 16;
-const WAYS_LONG: usize = 400;
+const WAYS_LONG: usize = 60;
 
 /// Steps of one way; most end before.
 const STEPS_MAX: usize = 24;

@@ -138,7 +138,7 @@ pub(super) fn hold(tx: &mut Tx, cause: HoldCause, now: Timestamp) -> Result<Opti
     let before = tx.sees.broadcast.clone();
     let undecided = before.state.is_undecided();
     let found = !undecided || cause == HoldCause::Restored;
-    if !found || (!undecided && tx.sees.report().planned == 0) {
+    if !found || (!undecided && tx.sees.report().open == 0) {
         return Ok(None);
     }
     let Some(held) = before.clone().on_hold(cause, now) else { return Ok(None) };
