@@ -18,6 +18,13 @@ async fn approved_not_sent(stage: &Stage, words: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Nothing runs for so long.
+async fn away(stage: &mut Stage, by: Duration) -> anyhow::Result<()> {
+    stage.bot.stop().await;
+    stage.tenant.later(by).await;
+    stage.restart().await
+}
+
 fn copies(stage: &Stage, name: &str) -> usize {
     stage.person(name).inbox().len()
 }
@@ -46,9 +53,7 @@ async fn is_on_hold(stage: &Stage, why: &str) -> anyhow::Result<()> {
 async fn ten_minutes_of_silence_and_the_author_is_asked() {
     story(async |stage| {
         approved_not_sent(stage, "停机之前批准的").await?;
-        stage.bot.stop().await;
-        stage.tenant.later(11 * MINUTE).await;
-        stage.restart().await?;
+        away(stage, 11 * MINUTE).await?;
         is_on_hold(stage, "停了 10 分钟以上").await?;
         let id = Stage::id_on(&stage.card_of("王芳")?);
         assert!(stage.ask("王芳", &format!("/status {id}")).await?.text.contains("已暂停"));
@@ -68,9 +73,7 @@ async fn ten_minutes_of_silence_and_the_author_is_asked() {
 async fn what_is_on_hold_can_be_cancelled_and_never_leaves() {
     story(async |stage| {
         approved_not_sent(stage, "过时了").await?;
-        stage.bot.stop().await;
-        stage.tenant.later(11 * MINUTE).await;
-        stage.restart().await?;
+        away(stage, 11 * MINUTE).await?;
         stage.settle().await?;
         press(stage, "王芳", "cancel").await?;
         stage.later(24 * HOUR).await?;
@@ -85,9 +88,7 @@ async fn what_is_on_hold_can_be_cancelled_and_never_leaves() {
 async fn a_short_absence_asks_nobody() {
     story(async |stage| {
         approved_not_sent(stage, "重启一下").await?;
-        stage.bot.stop().await;
-        stage.tenant.later(8 * MINUTE).await;
-        stage.restart().await?;
+        away(stage, 8 * MINUTE).await?;
         stage.settle().await?;
         assert_eq!(copies(stage, "陈晨"), 1);
         assert_eq!(told(stage, "已暂停"), 0);
@@ -100,9 +101,7 @@ async fn a_short_absence_asks_nobody() {
 async fn what_waits_for_approval_goes_on_waiting_after_an_absence() {
     story(async |stage| {
         proposal(stage, "王芳", "还没批").await?;
-        stage.bot.stop().await;
-        stage.tenant.later(2 * HOUR).await;
-        stage.restart().await?;
+        away(stage, 2 * HOUR).await?;
         stage.settle().await?;
         assert!(stage.card_of("王芳")?.text.starts_with("待审批"));
         press(stage, "赵磊", "approve").await?;
@@ -204,9 +203,7 @@ async fn a_backup_made_while_it_was_on_hold_asks_again_and_says_why() {
     }
     story(async |stage| {
         approved_not_sent(stage, "停机又恢复").await?;
-        stage.bot.stop().await;
-        stage.tenant.later(11 * MINUTE).await;
-        stage.restart().await?;
+        away(stage, 11 * MINUTE).await?;
         stage.settle().await?;
         stage.backup().await?;
         press(stage, "王芳", "confirm").await?;
