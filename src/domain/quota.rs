@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     /// 2026-11-25 00:00 in Beijing.
-    const MIDNIGHT: i64 = 1_795_536_000_000 - 8 * 3_600_000;
+    const MIDNIGHT: i64 = 20_782 * 86_400_000 - 8 * 3_600_000;
 
     #[test]
     fn the_day_changes_at_midnight_in_beijing() {
