@@ -199,7 +199,7 @@ impl CallError {
     pub fn message_is_gone(&self) -> bool {
         // The reply route names a message in its path, and a gateway may answer 404 for it without any JSON.
         let no_such_reply = matches!(self, Self::Unreadable { call: Call::ReplyMessage, status: 404, .. });
-        no_such_reply || matches!(self.code(), Some(230011 | 230019 | 230031 | 230050 | 230110 | 230111))
+        no_such_reply || matches!(self.code(), Some(99992354 | 230011 | 230019 | 230031 | 230050 | 230110 | 230111))
     }
 
     /// The name of this outcome in metrics.
