@@ -49,7 +49,7 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     };
     let mut report = Report::of(&app.store.batches(&broadcast.id).await?);
     if report.in_doubt > 0 {
-        report.doubtful = app.store.doubtful_ids(&broadcast.id).await?;
+        report.doubtful = app.store.doubtful(&broadcast.id).await?;
     }
     let reader = match claim.role {
         CardRole::Author => Reader::Author,

@@ -135,7 +135,9 @@ pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
 async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     let Claimed { claim, broadcast } = claimed;
     let body = plan::request_body(&broadcast.content, &claim.targets);
+    let departure = app.departures.leave(|| app.now()).await;
     let answer = app.feishu.batch_send(app.now(), &body).await;
+    app.departures.answered(departure, app.now());
     let (verdict, log_id) = match answer {
         Ok(accepted) => {
             (Verdict::Accepted { message_id: accepted.message_id, invalid: accepted.invalid }, accepted.log_id)
@@ -152,7 +154,13 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
         Verdict::Accepted { message_id, .. } => Some(message_id.clone()),
         _ => None,
     };
-    let settled = claim.batch.clone().settle(verdict, log_id, app.now(), app.jitter());
+    let mut settled = claim.batch.clone().settle(verdict, log_id, app.now(), app.jitter());
+    settled.outcome.labels = settled
+        .outcome
+        .invalid
+        .ids()
+        .filter_map(|id| claim.labels.get(id).map(|label| (id.to_owned(), label.clone())))
+        .collect();
     if let Err(error) = write(app, claim, settled).await {
         // The receipt would otherwise be lost: the batch will be found in doubt, and this line decides it.
         tracing::error!(%error, broadcast = %broadcast.id, seq = claim.batch.seq, ?receipt, "an outcome is not written");

@@ -82,6 +82,7 @@ pub struct App {
     pub strangers: stranger::Strangers,
     /// The pace of messages and cards.
     pub talk: pace::Pace,
+    pub departures: pace::Departures,
     pub wake: Wake,
     /// How far the database's clock is ahead of this machine's, in ms.
     ahead_ms: AtomicI64,
@@ -125,6 +126,7 @@ impl App {
             directory: directory::Directory::new(),
             strangers: stranger::Strangers::new(),
             talk: pace::Pace::new(),
+            departures: pace::Departures::default(),
             wake: Wake::default(),
             ahead_ms: AtomicI64::new(0),
             bot: tokio::sync::OnceCell::new(),

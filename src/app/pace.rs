@@ -1,11 +1,16 @@
 //! The pace of messages and cards: never faster than the platform allows for one app. Where replicas share the app they
-//! take their moments from [`crate::store::pace`], as `batch_send` does everywhere.
+//! take their moments from [`crate::store::pace`], as `batch_send` does everywhere. [`Departures`] keeps what lies
+//! between such a moment and the arrival of a batch from undoing it.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::domain::ids::Timestamp;
+use crate::domain::pace;
 use crate::store::pace::Ring;
 use crate::store::{Engine, Store};
 
@@ -49,5 +54,138 @@ impl Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A second and what the platform's clock may differ in counting it.
+const SECOND: Duration = Duration::from_millis(1005);
+
+/// How much later than it left a call counts as arrived at most: one that is never answered must not stop the others.
+const LATE_MAX: Duration = Duration::from_secs(1);
+
+/// The last calls of `batch_send` that left this process. The shared pace says when a call may be made; a claim, a
+/// fresh connection or a busy machine may still make it late, and then the one [`pace::PER_SECOND`] calls behind it
+/// would come too soon after it. So a call leaves a second after the latest moment at which that one can have arrived:
+/// its answer, less the shortest way there and back that was ever seen.
+#[derive(Default)]
+pub struct Departures(Mutex<Departed>);
+
+#[derive(Default)]
+struct Departed {
+    /// How many have left in all.
+    count: u64,
+    /// The last ones, oldest first.
+    calls: VecDeque<Way>,
+    fastest: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    left: Timestamp,
+    answered: Option<Timestamp>,
+}
+
+/// One call that has left: which one it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Departure(u64);
+
+impl Departures {
+    /// Waits until the next call may leave, and counts it.
+    pub async fn leave(&self, now: impl Fn() -> Timestamp) -> Departure {
+        loop {
+            let wait = {
+                let mut departed = self.lock();
+                let now = now();
+                let wait = departed.wait(now);
+                if wait.is_zero() {
+                    return departed.leave(now);
+                }
+                wait
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Says that a call was answered, whatever the answer.
+    pub fn answered(&self, departure: Departure, now: Timestamp) {
+        self.lock().answered(departure, now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Departed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Departed {
+    fn wait(&self, now: Timestamp) -> Duration {
+        let per_second = usize::try_from(pace::PER_SECOND).expect("a small number");
+        let bound = self.calls.len().checked_sub(per_second).and_then(|place| self.calls.get(place));
+        let wait = bound.map_or(Duration::ZERO, |call| self.latest_arrival(call, now).after(SECOND).since(now));
+        // Longer than a call can need, it comes from a clock that has been set back.
+        if wait > SECOND + LATE_MAX { Duration::ZERO } else { wait }
+    }
+
+    fn latest_arrival(&self, call: &Way, now: Timestamp) -> Timestamp {
+        let way = call.answered.unwrap_or(now).since(call.left);
+        call.left.after(self.fastest.map_or(Duration::ZERO, |fastest| way.saturating_sub(fastest)).min(LATE_MAX))
+    }
+
+    fn leave(&mut self, now: Timestamp) -> Departure {
+        let per_second = usize::try_from(pace::PER_SECOND).expect("a small number");
+        while self.calls.len() >= per_second {
+            self.calls.pop_front();
+        }
+        self.calls.push_back(Way { left: now, answered: None });
+        self.count += 1;
+        Departure(self.count)
+    }
+
+    fn answered(&mut self, departure: Departure, now: Timestamp) {
+        let back = usize::try_from(self.count - departure.0).unwrap_or(usize::MAX);
+        let place = self.calls.len().checked_sub(1).and_then(|last| last.checked_sub(back));
+        let Some(call) = place.and_then(|place| self.calls.get_mut(place)) else { return };
+        call.answered = Some(now);
+        let way = now.since(call.left);
+        self.fastest = Some(self.fastest.map_or(way, |fastest| fastest.min(way)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp(1_000_000 + ms)
+    }
+
+    /// Fifty calls that leave together and are answered 10 ms later, but for the first, which takes `first_ms`.
+    fn fifty(first_ms: i64) -> Departed {
+        let mut departed = Departed::default();
+        let calls: Vec<Departure> = (0..pace::PER_SECOND).map(|_| departed.leave(at(0))).collect();
+        for call in &calls[1..] {
+            departed.answered(*call, at(10));
+        }
+        if first_ms < i64::MAX {
+            departed.answered(calls[0], at(first_ms));
+        }
+        departed
+    }
+
+    #[test]
+    fn the_call_fifty_calls_later_leaves_a_second_after_the_latest_moment_of_arrival() {
+        assert_eq!(fifty(10).wait(at(600)), Duration::from_millis(405));
+        assert_eq!(fifty(110).wait(at(600)), Duration::from_millis(505), "a late answer may mean a late arrival");
+        assert_eq!(fifty(10).wait(at(1005)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_call_that_is_never_answered_holds_the_others_for_a_second_at_most() {
+        assert_eq!(fifty(i64::MAX).wait(at(1004)), Duration::from_millis(995));
+        assert_eq!(fifty(i64::MAX).wait(at(2005)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_clock_set_back_stops_nobody() {
+        assert_eq!(fifty(10).wait(at(-60_000)), Duration::ZERO);
     }
 }

@@ -121,10 +121,7 @@ async fn act(
     let before = broadcast;
     let broadcast = before.clone();
     let moved = match press.action {
-        Action::Pick => match &press.department {
-            Some(department) => broadcast.pick(department, press.version, now),
-            None => Err(Stale::NoSuchChoice),
-        },
+        Action::Pick => return pick(app, tx, before, press, now).await,
         Action::Approve => {
             // Whoever may no longer approve does not count any more either.
             let mut broadcast = broadcast;
@@ -158,12 +155,32 @@ async fn act(
         Err(stale) => return Ok(Err(stale)),
     };
     tx.update_broadcast(&after, before.revision).await?;
-    if press.action == Action::Pick && after.state == State::Pending {
-        request::propose(app, tx, &after, now).await?;
-    }
     if after.state == State::Rejected {
         cancel_planned(tx, &after.id).await?;
         tell_author(tx, &after, &Report::default(), now).await?;
+    }
+    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
+    Ok(Ok(Toast::success(answers::decided(press.action, &after))))
+}
+
+/// The author chooses among namesakes; with the last choice the approvers are asked.
+async fn pick(
+    app: &App,
+    tx: &mut Tx,
+    before: &Broadcast,
+    press: &Press,
+    now: Timestamp,
+) -> Result<Result<Toast, Stale>, StoreError> {
+    let Some(department) = &press.department else { return Ok(Err(Stale::NoSuchChoice)) };
+    let audience = tx.audience(&before.id).await?;
+    let (after, audience) = match before.clone().pick(audience, department, press.version, now) {
+        Ok(picked) => picked,
+        Err(stale) => return Ok(Err(stale)),
+    };
+    tx.update_broadcast(&after, before.revision).await?;
+    tx.write_audience(&after.id, &audience).await?;
+    if after.state == State::Pending {
+        request::propose(app, tx, &after, &audience, now).await?;
     }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
     Ok(Ok(Toast::success(answers::decided(press.action, &after))))

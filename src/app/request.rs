@@ -70,7 +70,7 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
         },
         fingerprint: if state == State::Pending { plan::fingerprint(&content, &batches) } else { String::new() },
         content,
-        audience: resolution.audience,
+        audience: resolution.audience.outline(),
         questions: resolution.questions,
         required,
         state,
@@ -83,26 +83,32 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
         hold: None,
     };
     let mut tx = request.app.store.begin().await?;
-    tx.insert_broadcast(&broadcast).await?;
+    tx.insert_broadcast(&broadcast, &resolution.audience).await?;
     tx.insert_card(&broadcast.id, &broadcast.author, CardRole::Author, broadcast.revision, now).await?;
     if request.message.chat == ChatKind::Group {
         tx.post(&answer(request, "answer", &answers::see_private_chat(&broadcast.id)), now).await?;
     }
     if state == State::Pending {
-        propose(request.app, &mut tx, &broadcast, now).await?;
+        propose(request.app, &mut tx, &broadcast, &resolution.audience, now).await?;
     }
     tx.finish_event(request.claim).await?;
     tx.commit().await?;
     metrics::counter!("feishu_broadcast_broadcasts_total", "state" => state.as_str()).increment(1);
-    tracing::info!(broadcast = %broadcast.id, author = %broadcast.author, state = state.as_str(), ids = broadcast.audience.ids(), "a broadcast was proposed");
+    tracing::info!(broadcast = %broadcast.id, author = %broadcast.author, state = state.as_str(), ids = broadcast.audience.ids, "a broadcast was proposed");
     request.app.wake_all();
     Ok(())
 }
 
 /// Writes the plan of a broadcast whose targets are settled, and owes the approvers their cards: everything that has
 /// to be there before anyone can approve.
-pub async fn propose(app: &App, tx: &mut Tx, broadcast: &Broadcast, now: Timestamp) -> Result<(), StoreError> {
-    tx.insert_batches(broadcast, &plan::batches(&broadcast.audience), now).await?;
+pub async fn propose(
+    app: &App,
+    tx: &mut Tx,
+    broadcast: &Broadcast,
+    audience: &Audience,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tx.insert_batches(broadcast, audience, &plan::batches(audience), now).await?;
     let approvers: Vec<OpenId> = if broadcast.required == 0 {
         Vec::new()
     } else {
@@ -112,7 +118,7 @@ pub async fn propose(app: &App, tx: &mut Tx, broadcast: &Broadcast, now: Timesta
         tx.insert_card(&broadcast.id, approver, CardRole::Approver, broadcast.revision, now).await?;
     }
     if !cards::lists_every_target(broadcast, &app.zone) {
-        let parts = parts_of(lists::all_targets(&broadcast.audience).in_(broadcast.origin.language));
+        let parts = parts_of(lists::all_targets(audience).in_(broadcast.origin.language));
         for person in approvers.iter().chain([&broadcast.author]) {
             for (number, part) in parts.iter().enumerate() {
                 let heading = answers::all_targets(&broadcast.id, number + 1, parts.len());
@@ -175,13 +181,12 @@ async fn dry_run(request: &Request<'_>, resolution: &directory::Resolution, cont
         let said = answers::ambiguous(&question.typed, &question.candidates);
         return request.finish_with(&said).await;
     }
-    let audience: &Audience = &resolution.audience;
     let preview = Letter {
         uuid: uuid(&["dry-run", request.message.message_id.as_str()]),
         receiver: Receiver::Person(request.person().clone()),
         reply_to: None,
         msg_type: "interactive",
-        content: cards::dry_run(audience, content).to_string(),
+        content: cards::dry_run(&resolution.audience.outline(), content).to_string(),
     };
     let mut tx = request.app.store.begin().await?;
     tx.post(&preview, request.app.now()).await?;

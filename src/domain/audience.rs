@@ -1,8 +1,13 @@
 //! Whom a broadcast addresses: resolved targets, each person counted as well as the platform lets us.
 //!
 //! A department that lies inside another named department is dropped from the list, because two calls (or two
-//! entries) that overlap would deliver twice. Ids that could not be verified stay in: the platform decides, and its
-//! answer is reported.
+//! entries) that overlap would deliver twice; so is a person who lies inside one, and the same person in a second kind
+//! of id. Ids that could not be verified stay in: the platform decides, and its answer is reported.
+//!
+//! The whole [`Audience`] is written once and read when it changes; what a broadcast carries with it through its life
+//! is the [`Outline`], which stays small however many people are named.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,11 +55,24 @@ pub struct PersonTarget<Id> {
     pub name: Option<String>,
 }
 
-/// A named department left out because it lies inside another one.
+impl<Id: AsRef<str>> PersonTarget<Id> {
+    /// `@张三`; the address where the author gave one, the id where they gave nothing else.
+    pub fn shown(&self) -> String {
+        match &self.name {
+            Some(name) if name.contains('@') || name.starts_with('+') => name.clone(),
+            Some(name) => format!("@{name}"),
+            None => self.id.as_ref().to_owned(),
+        }
+    }
+}
+
+/// A named target left out because another one contains it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Covered {
-    pub department: String,
-    pub inside: String,
+    /// A department with its path, or a person.
+    pub named: String,
+    /// The department that contains it; `None` where the same person was named in another way.
+    pub inside: Option<String>,
 }
 
 /// Everyone a broadcast goes to, free of provable overlaps, in the order the author named them.
@@ -65,6 +83,15 @@ pub struct Audience {
     pub union_ids: Vec<PersonTarget<UnionId>>,
     pub user_ids: Vec<PersonTarget<UserId>>,
     pub covered: Vec<Covered>,
+    /// The line of the file from which an id came.
+    #[serde(default)]
+    pub lines: BTreeMap<String, u32>,
+    /// People of whom nobody could tell whether another target contains them too.
+    #[serde(default)]
+    pub untold: u64,
+    /// The departments that contain a person, those above included; kept while a department is still to be chosen.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub around: BTreeMap<String, BTreeSet<DepartmentId>>,
 }
 
 impl Audience {
@@ -77,14 +104,16 @@ impl Audience {
         user_ids: Vec<PersonTarget<UserId>>,
     ) -> Self {
         let departments = distinct(departments, |department| department.id.clone());
+        let named: HashMap<DepartmentId, String> =
+            departments.iter().map(|department| (department.id.clone(), department.full_path())).collect();
         let mut kept = Vec::with_capacity(departments.len());
         let mut covered = Vec::new();
-        for department in &departments {
-            match departments.iter().find(|other| department.above.contains(&other.id)) {
+        for department in departments {
+            match department.above.iter().find_map(|above| named.get(above)) {
                 Some(other) => {
-                    covered.push(Covered { department: department.full_path(), inside: other.full_path() });
+                    covered.push(Covered { named: department.full_path(), inside: Some(other.clone()) });
                 }
-                None => kept.push(department.clone()),
+                None => kept.push(department),
             }
         }
         Self {
@@ -93,7 +122,51 @@ impl Audience {
             union_ids: distinct(union_ids, |person| person.id.clone()),
             user_ids: distinct(user_ids, |person| person.id.clone()),
             covered,
+            ..Self::default()
         }
+    }
+
+    /// Adds a department to what has been named: those inside it, departments and people, are named no longer.
+    pub fn with(self, department: DepartmentTarget) -> Self {
+        let mut departments = self.departments;
+        departments.push(department);
+        let mut all = Self::new(departments, self.open_ids, self.union_ids, self.user_ids);
+        all.covered.splice(0..0, self.covered);
+        let mut all = Self { lines: self.lines, untold: self.untold, around: self.around, ..all };
+        all.leave_out_those_inside();
+        all
+    }
+
+    /// Drops the people of whom `around` tells that a named department contains them.
+    pub fn leave_out_those_inside(&mut self) {
+        let named: HashMap<&DepartmentId, String> =
+            self.departments.iter().map(|department| (&department.id, department.full_path())).collect();
+        let inside = |id: &str| {
+            let around = self.around.get(id)?;
+            around.iter().find_map(|department| named.get(department)).cloned()
+        };
+        fn sift<Id: AsRef<str>>(
+            people: Vec<PersonTarget<Id>>,
+            inside: impl Fn(&str) -> Option<String>,
+            covered: &mut Vec<Covered>,
+        ) -> Vec<PersonTarget<Id>> {
+            people
+                .into_iter()
+                .filter(|person| match inside(person.id.as_ref()) {
+                    Some(department) => {
+                        covered.push(Covered { named: person.shown(), inside: Some(department) });
+                        false
+                    }
+                    None => true,
+                })
+                .collect()
+        }
+        let mut covered = Vec::new();
+        let open_ids = sift(self.open_ids.clone(), inside, &mut covered);
+        let union_ids = sift(self.union_ids.clone(), inside, &mut covered);
+        let user_ids = sift(self.user_ids.clone(), inside, &mut covered);
+        (self.open_ids, self.union_ids, self.user_ids) = (open_ids, union_ids, user_ids);
+        self.covered.append(&mut covered);
     }
 
     /// People named one by one.
@@ -115,19 +188,33 @@ impl Audience {
         part.open_ids.retain(|person| wanted(person.id.as_str()));
         part.union_ids.retain(|person| wanted(person.id.as_str()));
         part.user_ids.retain(|person| wanted(person.id.as_str()));
+        part.covered.clear();
         part
     }
 
-    /// The name the author or the directory has for an id that came back as invalid.
-    pub fn name_of(&self, id: &str) -> Option<String> {
-        let department = self.departments.iter().find(|department| department.id.as_str() == id);
-        let person = || {
-            let open = self.open_ids.iter().find(|p| p.id.as_str() == id).and_then(|p| p.name.clone());
-            let union = || self.union_ids.iter().find(|p| p.id.as_str() == id).and_then(|p| p.name.clone());
-            let user = || self.user_ids.iter().find(|p| p.id.as_str() == id).and_then(|p| p.name.clone());
-            open.or_else(union).or_else(user)
-        };
-        department.filter(|department| !department.path.is_empty()).map(DepartmentTarget::full_path).or_else(person)
+    /// Everyone named one by one, as the author called them, with their ids.
+    pub fn named_people(&self) -> impl Iterator<Item = (String, &str)> {
+        let open = self.open_ids.iter().map(|person| (person.shown(), person.id.as_str()));
+        let union = self.union_ids.iter().map(|person| (person.shown(), person.id.as_str()));
+        let user = self.user_ids.iter().map(|person| (person.shown(), person.id.as_str()));
+        open.chain(union).chain(user)
+    }
+
+    /// What is known of each id beyond itself.
+    pub fn labels(&self) -> HashMap<&str, Label> {
+        let departments = self.departments.iter().map(|department| {
+            let name = (!department.path.is_empty()).then(|| department.full_path());
+            (department.id.as_str(), Label { name, line: None, heads: department.headcount })
+        });
+        let open = self.open_ids.iter().map(|person| (person.id.as_str(), &person.name));
+        let union = self.union_ids.iter().map(|person| (person.id.as_str(), &person.name));
+        let user = self.user_ids.iter().map(|person| (person.id.as_str(), &person.name));
+        let people = open.chain(union).chain(user);
+        let people = people.map(|(id, name)| (id, Label { name: name.clone(), line: None, heads: Some(1) }));
+        departments
+            .chain(people)
+            .map(|(id, label)| (id, Label { line: self.lines.get(id).copied(), ..label }))
+            .collect()
     }
 
     /// Ids in all four lists.
@@ -135,21 +222,75 @@ impl Audience {
         self.departments.len() + self.open_ids.len() + self.union_ids.len() + self.user_ids.len()
     }
 
-    /// Departments of which the directory told us nothing: the app cannot see them, or they do not exist.
-    pub fn unverified(&self) -> impl Iterator<Item = &DepartmentTarget> {
-        self.departments.iter().filter(|department| department.path.is_empty())
+    /// What a broadcast keeps of it.
+    pub fn outline(&self) -> Outline {
+        Outline {
+            departments: self.departments.iter().take(OUTLINE_MAX).cloned().collect(),
+            people: self.named_people().take(OUTLINE_MAX).map(|(shown, _)| shown).collect(),
+            ids: self.ids(),
+            departments_total: self.departments.len(),
+            headcount: self.headcount(),
+            covered: self.covered.iter().take(OUTLINE_MAX).cloned().collect(),
+            covered_total: self.covered.len(),
+            unverified: self
+                .departments
+                .iter()
+                .filter(|department| department.path.is_empty())
+                .take(OUTLINE_MAX)
+                .map(|department| department.id.clone())
+                .collect(),
+            untold: self.untold,
+        }
     }
 }
 
+/// What is known of one id.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// A department's path, a person's name, or what the author wrote for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its line in the author's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// People behind it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<u64>,
+}
+
+/// Entries of each list in an [`Outline`]: what a card shows of them at most.
+pub const OUTLINE_MAX: usize = 20;
+
+/// What cards and messages show of an audience.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outline {
+    /// The first [`OUTLINE_MAX`].
+    pub departments: Vec<DepartmentTarget>,
+    /// The first [`OUTLINE_MAX`] of those named one by one, as the author called them.
+    pub people: Vec<String>,
+    /// Ids in all four lists.
+    pub ids: usize,
+    pub departments_total: usize,
+    pub headcount: Headcount,
+    /// The first [`OUTLINE_MAX`].
+    pub covered: Vec<Covered>,
+    pub covered_total: usize,
+    /// Departments of which the directory told us nothing: the app cannot see them, or they do not exist. The first
+    /// [`OUTLINE_MAX`].
+    pub unverified: Vec<DepartmentId>,
+    /// See [`Audience::untold`].
+    pub untold: u64,
+}
+
 /// Heads before sending. Departments count people in several departments more than once, hence "about".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Headcount {
     pub known: u64,
     pub departments_unknown: u64,
 }
 
 fn distinct<T, K: Eq + std::hash::Hash>(items: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     items.into_iter().filter(|item| seen.insert(key(item))).collect()
 }
 
@@ -189,7 +330,7 @@ mod tests {
             assert_eq!(audience.departments.len(), 1);
             assert_eq!(audience.departments[0].id.as_str(), "od-1");
             assert_eq!(audience.headcount().known, 40);
-            assert_eq!(audience.covered[0].department, "华东 / 销售部");
+            assert_eq!(audience.covered[0].named, "华东 / 销售部");
         }
     }
 
@@ -206,7 +347,7 @@ mod tests {
         let id = DepartmentId::new("od-9").expect("a test id");
         let audience = Audience::new(vec![DepartmentTarget::unverified(id)], vec![], vec![], vec![]);
         assert_eq!(audience.headcount(), Headcount { known: 0, departments_unknown: 1 });
-        assert_eq!(audience.unverified().count(), 1);
+        assert_eq!(audience.outline().unverified.len(), 1);
     }
 
     #[test]
@@ -214,5 +355,23 @@ mod tests {
         let mut sales = department("od-2", &["华东", "销售部"], &["od-1"], 12);
         sales.cut = true;
         assert_eq!(sales.full_path(), "… / 华东 / 销售部");
+    }
+
+    #[test]
+    fn an_outline_stays_small_and_counts_all() {
+        let person = |n: u32| PersonTarget { id: OpenId::new(format!("ou_{n}")).expect("a test id"), name: None };
+        let audience = Audience::new(vec![], (0..1000).map(person).collect(), vec![], vec![]);
+        let outline = audience.outline();
+        assert_eq!((outline.people.len(), outline.ids, outline.headcount.known), (OUTLINE_MAX, 1000, 1000));
+    }
+
+    #[test]
+    fn a_label_says_what_is_known_of_an_id() {
+        let person = PersonTarget { id: OpenId::new("ou_1").expect("a test id"), name: Some("张三".into()) };
+        let mut audience = Audience::new(vec![department("od-1", &["华东"], &[], 40)], vec![person], vec![], vec![]);
+        audience.lines.insert("ou_1".into(), 7);
+        let labels = audience.labels();
+        assert_eq!(labels["ou_1"], Label { name: Some("张三".into()), line: Some(7), heads: Some(1) });
+        assert_eq!(labels["od-1"], Label { name: Some("华东".into()), line: None, heads: Some(40) });
     }
 }

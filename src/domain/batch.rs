@@ -8,10 +8,12 @@
 //! `sending` is written before the call, the outcome after it. Whoever finds `sending` without its owner knows only
 //! that the call may have happened: in doubt.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::audience::Label;
 use super::ids::{BatchMessageId, BroadcastId, Timestamp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,12 @@ pub struct InvalidIds {
 }
 
 impl InvalidIds {
+    /// The ids of all four lists.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let lists = [&self.departments, &self.open_ids, &self.user_ids, &self.union_ids];
+        lists.into_iter().flatten().map(String::as_str)
+    }
+
     pub fn count(&self) -> usize {
         self.departments.len() + self.open_ids.len() + self.user_ids.len() + self.union_ids.len()
     }
@@ -163,6 +171,9 @@ pub struct Outcome {
     pub message_id: Option<BatchMessageId>,
     #[serde(default)]
     pub invalid: InvalidIds,
+    /// What is known of the invalid ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, Label>,
     /// Feishu's error code, for a refusal.
     pub code: Option<i64>,
     /// The permissions that were missing, for a refusal.

@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::audience::{Audience, DepartmentTarget, Question};
+use super::audience::{Audience, Outline, Question};
 use super::content::Content;
 use super::hold::{Hold, HoldCause, REFUSALS_MAX};
 use super::ids::{BroadcastId, ChatId, DepartmentId, MessageId, OpenId, Timestamp};
@@ -125,7 +125,8 @@ pub struct Broadcast {
     pub author: OpenId,
     pub origin: Origin,
     pub content: Content,
-    pub audience: Audience,
+    /// What is shown of the audience; the whole of it has a place of its own in the store.
+    pub audience: Outline,
     /// Namesakes still to choose among; empty from `pending` on.
     pub questions: Vec<Question>,
     /// SHA-256 over the request bodies; what approvers approve. Empty while questions are open.
@@ -196,11 +197,18 @@ impl Broadcast {
         self
     }
 
-    /// Answers the question that offers `department`. When it was the last one, the broadcast is pending.
+    /// Answers the question that offers `department`: the broadcast, and its `audience` with that department in it. When
+    /// it was the last question, the broadcast is pending.
     ///
     /// # Errors
     /// `NoSuchChoice` for a department nobody offered; `Outdated`, `Expired`, `Decided` as for every press.
-    pub fn pick(mut self, department: &DepartmentId, version: i64, now: Timestamp) -> Result<Self, Stale> {
+    pub fn pick(
+        mut self,
+        audience: Audience,
+        department: &DepartmentId,
+        version: i64,
+        now: Timestamp,
+    ) -> Result<(Self, Audience), Stale> {
         self.undecided(State::NeedsChoice, version, now)?;
         self.not_on_hold()?;
         let (place, chosen) = self
@@ -213,17 +221,18 @@ impl Broadcast {
             .map(|(place, found)| (place, found.clone()))
             .ok_or(Stale::NoSuchChoice)?;
         self.questions.remove(place);
-        let mut departments: Vec<DepartmentTarget> = self.audience.departments;
-        departments.push(chosen);
-        let covered = std::mem::take(&mut self.audience.covered);
-        self.audience =
-            Audience::new(departments, self.audience.open_ids, self.audience.union_ids, self.audience.user_ids);
-        self.audience.covered.splice(0..0, covered);
+        let audience = audience.with(chosen);
+        self.audience = audience.outline();
+        Ok((self.ask_for_approval(&audience), audience))
+    }
+
+    /// Pending where nothing is left to be chosen.
+    fn ask_for_approval(mut self, audience: &Audience) -> Self {
         let state = if self.questions.is_empty() { State::Pending } else { State::NeedsChoice };
         if state == State::Pending {
-            self.fingerprint = plan::fingerprint(&self.content, &plan::batches(&self.audience));
+            self.fingerprint = plan::fingerprint(&self.content, &plan::batches(audience));
         }
-        Ok(self.moved(state))
+        self.moved(state)
     }
 
     /// Counts one approval; with enough of them the broadcast may be sent. Whether `by` may approve at all has been
@@ -380,6 +389,7 @@ fn standing(report: &Report) -> State {
 
 #[cfg(test)]
 mod tests {
+    use super::super::audience::DepartmentTarget;
     use super::*;
 
     fn open_id(name: &str) -> OpenId {
@@ -402,7 +412,7 @@ mod tests {
                 language: Language::Zh,
             },
             content: Content::Text("开会".into()),
-            audience: Audience::new(vec![candidate("od-1")], vec![], vec![], vec![]),
+            audience: Audience::new(vec![candidate("od-1")], vec![], vec![], vec![]).outline(),
             questions: vec![],
             fingerprint: "f".into(),
             required,
@@ -446,13 +456,15 @@ mod tests {
         let mut broadcast = pending(1);
         broadcast.state = State::NeedsChoice;
         broadcast.fingerprint = String::new();
-        broadcast.audience = Audience::default();
+        broadcast.audience = Outline::default();
         broadcast.questions =
             vec![Question { typed: "客服部".into(), candidates: vec![candidate("od-5"), candidate("od-6")] }];
         let chosen = DepartmentId::new("od-6").expect("a test id");
         let stranger = DepartmentId::new("od-7").expect("a test id");
-        assert_eq!(broadcast.clone().pick(&stranger, 1, Timestamp(1)), Err(Stale::NoSuchChoice));
-        let picked = broadcast.pick(&chosen, 1, Timestamp(1)).expect("picked");
+        let none = Audience::default();
+        assert_eq!(broadcast.clone().pick(none.clone(), &stranger, 1, Timestamp(1)), Err(Stale::NoSuchChoice));
+        let (picked, audience) = broadcast.pick(none, &chosen, 1, Timestamp(1)).expect("picked");
+        assert_eq!(audience.departments[0].id, chosen);
         assert_eq!(picked.state, State::Pending);
         assert_eq!(picked.audience.departments[0].id, chosen);
         assert_eq!(picked.fingerprint.len(), 64);

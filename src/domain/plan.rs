@@ -3,11 +3,13 @@
 //! The plan is stable: the same audience gives the same batches in the same order, so that what was approved, what is
 //! in the ledger and what goes over the wire can be compared byte for byte.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::audience::Audience;
+use super::audience::{Audience, Label};
 use super::content::{Content, Node, Post};
 use super::ids::{DepartmentId, OpenId, UnionId, UserId};
 
@@ -69,8 +71,8 @@ fn slice<T: Clone>(items: &[T], n: usize) -> Vec<T> {
 }
 
 /// People that one call of a plan reaches, as far as the audience knows.
-pub fn heads(audience: &Audience, targets: &Targets) -> u64 {
-    let known = |id: &DepartmentId| audience.departments.iter().find(|department| department.id == *id)?.headcount;
+pub fn heads(labels: &HashMap<&str, Label>, targets: &Targets) -> u64 {
+    let known = |id: &DepartmentId| labels.get(id.as_str())?.heads;
     let people = (targets.count() - targets.department_ids.len()) as u64;
     targets.department_ids.iter().filter_map(known).fold(people, u64::saturating_add)
 }
@@ -217,9 +219,9 @@ mod tests {
         audience.departments[0].headcount = Some(40);
         audience.departments[2].headcount = Some(u64::MAX);
         let plan = batches(&audience);
-        assert_eq!(heads(&audience, &plan[0]), u64::MAX);
+        assert_eq!(heads(&audience.labels(), &plan[0]), u64::MAX);
         audience.departments[2].headcount = None;
-        assert_eq!(heads(&audience, &plan[0]), 42, "what is unknown counts for nothing");
+        assert_eq!(heads(&audience.labels(), &plan[0]), 42, "what is unknown counts for nothing");
     }
 
     #[test]

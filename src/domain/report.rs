@@ -2,10 +2,12 @@
 //!
 //! Three words, three numbers: accepted by Feishu is not delivered, and delivered is not read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::audience::{Headcount, Label};
 use super::batch::{Batch, BatchState, InvalidIds, WaitCause};
-use super::ids::{BatchMessageId, Timestamp};
+use super::ids::{BatchMessageId, DepartmentId, Timestamp};
+use super::plan::Targets;
 
 /// What the batches of one broadcast come to at this moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,8 +16,8 @@ pub struct Report {
     pub accepted: usize,
     pub refused: usize,
     pub in_doubt: usize,
-    /// Ids named in batches in doubt: whoever stands behind them may have got it.
-    pub doubtful: BTreeSet<String>,
+    /// Who stands in batches in doubt, where the caller has looked that up.
+    pub doubtful: Doubtful,
     pub taken_as_sent: usize,
     pub cancelled: usize,
     /// Planned and under way.
@@ -33,6 +35,8 @@ pub struct Report {
     pub ids_accepted: usize,
     pub message_ids: Vec<BatchMessageId>,
     pub invalid: InvalidIds,
+    /// What is known of the invalid ids.
+    pub labels: BTreeMap<String, Label>,
     /// Distinct error codes of refused batches, in the order of the batches.
     pub codes: Vec<i64>,
     /// Permissions that Feishu named as missing.
@@ -45,6 +49,31 @@ pub struct Report {
     pub counted: u64,
     /// Why the next batch waits, and until when.
     pub waiting: Option<(WaitCause, Timestamp)>,
+}
+
+/// Whoever stands in batches in doubt: they may have got it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Doubtful {
+    /// The first ones, as their author knows them, at most [`DOUBTFUL_NAMED_MAX`].
+    pub named: Vec<String>,
+    pub ids: usize,
+    pub headcount: Headcount,
+}
+
+/// Targets in doubt that are named before they are sent to again.
+pub const DOUBTFUL_NAMED_MAX: usize = 5;
+
+impl Doubtful {
+    /// Adds a batch in doubt.
+    pub fn add(&mut self, targets: &Targets, labels: &BTreeMap<String, Label>, heads: u64) {
+        let name = |id: &str| labels.get(id).and_then(|label| label.name.clone()).unwrap_or_else(|| id.to_owned());
+        self.named.extend(targets.ids().take(DOUBTFUL_NAMED_MAX - self.named.len()).map(name));
+        self.ids += targets.count();
+        self.headcount.known = self.headcount.known.saturating_add(heads);
+        let known = |id: &DepartmentId| labels.get(id.as_str()).is_some_and(|label| label.heads.is_some());
+        let unknown = targets.department_ids.iter().filter(|id| !known(id)).count();
+        self.headcount.departments_unknown += unknown as u64;
+    }
 }
 
 impl Report {
@@ -74,6 +103,7 @@ impl Report {
         self.invalid.open_ids.extend(invalid.open_ids.iter().cloned());
         self.invalid.user_ids.extend(invalid.user_ids.iter().cloned());
         self.invalid.union_ids.extend(invalid.union_ids.iter().cloned());
+        self.labels.extend(batch.outcome.labels.iter().map(|(id, label)| (id.clone(), label.clone())));
         match batch.state {
             BatchState::Accepted => {
                 self.refused_in_a_row = None;

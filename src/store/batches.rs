@@ -1,22 +1,26 @@
 //! The ledger: every call of `batch_send`, written down before it is made.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, Tx, document, to_document};
+use crate::domain::audience::{Audience, Label};
 use crate::domain::batch::{Batch, BatchState, Outcome, Progress};
 use crate::domain::broadcast::Broadcast;
 use crate::domain::hold::AWAY_MAX;
 use crate::domain::ids::{BatchMessageId, BroadcastId, Timestamp};
 use crate::domain::plan::{Targets, digest, heads};
+use crate::domain::report::Doubtful;
 
 /// The right to make one call and to write what came of it.
 #[derive(Debug, Clone)]
 pub struct BatchClaim {
     pub batch: Batch,
     pub targets: Targets,
+    /// What is known of its ids.
+    pub labels: BTreeMap<String, Label>,
     pub taken_at: Timestamp,
     fence: i64,
 }
@@ -94,18 +98,21 @@ impl Store {
             .collect()
     }
 
-    /// The ids of a broadcast's batches in doubt: who may or may not have it.
-    pub async fn doubtful_ids(&self, broadcast: &BroadcastId) -> Result<BTreeSet<String>, StoreError> {
-        let rows = sqlx::query("select targets from batches where broadcast = $1 and state = 'in-doubt'")
-            .bind(broadcast.as_str())
-            .fetch_all(&mut *self.reader().await?)
-            .await?;
-        let mut ids = BTreeSet::new();
+    /// Who stands in a broadcast's batches in doubt: they may or may not have it.
+    pub async fn doubtful(&self, broadcast: &BroadcastId) -> Result<Doubtful, StoreError> {
+        let rows = sqlx::query(
+            "select targets, labels, heads from batches where broadcast = $1 and state = 'in-doubt' order by seq",
+        )
+        .bind(broadcast.as_str())
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        let mut doubtful = Doubtful::default();
         for row in rows {
             let targets: Targets = document(row.try_get::<&str, _>("targets")?)?;
-            ids.extend(targets.ids().map(str::to_owned));
+            let labels: BTreeMap<String, Label> = document(row.try_get::<&str, _>("labels")?)?;
+            doubtful.add(&targets, &labels, row.try_get::<i64, _>("heads")?.unsigned_abs());
         }
-        Ok(ids)
+        Ok(doubtful)
     }
 
     /// Whether a batch waits to be sent now; a look before a call is reserved, no claim.
@@ -182,18 +189,26 @@ impl Tx {
         rows.iter().map(|row| Ok(row.try_get("digest")?)).collect()
     }
 
-    /// Writes the plan of a broadcast, numbered from 1.
+    /// Writes the plan of a broadcast for its audience, numbered from 1.
     pub async fn insert_batches(
         &mut self,
         broadcast: &Broadcast,
+        audience: &Audience,
         plan: &[Targets],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let outcome = to_document(&Outcome::default());
+        let known = audience.labels();
         for (place, targets) in plan.iter().enumerate() {
+            // Of a bare id there is nothing to keep.
+            let labels: BTreeMap<&str, &Label> = targets
+                .ids()
+                .filter_map(|id| known.get(id).map(|label| (id, label)))
+                .filter(|(_, label)| **label != Label { heads: Some(1), ..Label::default() })
+                .collect();
             sqlx::query(
-                "insert into batches (broadcast, seq, state, targets, ids, digest, not_before, outcome, heads)
-                 values ($1, $2, 'planned', $3, $4, $5, $6, $7, $8)",
+                "insert into batches (broadcast, seq, state, targets, ids, digest, not_before, outcome, heads, labels)
+                 values ($1, $2, 'planned', $3, $4, $5, $6, $7, $8, $9)",
             )
             .bind(broadcast.id.as_str())
             .bind(i64::try_from(place + 1).expect("a plan has fewer batches than i64 can count"))
@@ -202,7 +217,8 @@ impl Tx {
             .bind(digest(&broadcast.content, targets))
             .bind(now.0)
             .bind(&outcome)
-            .bind(i64::try_from(heads(&broadcast.audience, targets)).unwrap_or(i64::MAX))
+            .bind(i64::try_from(heads(&known, targets)).unwrap_or(i64::MAX))
+            .bind(to_document(&labels))
             .execute(self.connection())
             .await?;
         }
@@ -223,7 +239,7 @@ impl Tx {
                and seq = (select min(seq) from batches where broadcast = $3 and state = 'planned')
                and exists (select 1 from broadcasts where id = $3 and state in ('approved', 'sending') and held = 0)
                and not exists (select 1 from batches where broadcast = $3 and state = 'in-doubt')
-             returning broadcast, seq, state, targets, ids, heads, attempts, not_before, outcome, progress, fence",
+             returning broadcast, seq, state, targets, labels, ids, heads, attempts, not_before, outcome, progress, fence",
         )
         .bind(now.0)
         .bind(lease_until.0)
@@ -233,7 +249,8 @@ impl Tx {
         row.as_ref()
             .map(|row| {
                 let targets = document(row.try_get::<&str, _>("targets")?)?;
-                Ok(BatchClaim { batch: read(row)?, targets, taken_at: now, fence: row.try_get("fence")? })
+                let labels = document(row.try_get::<&str, _>("labels")?)?;
+                Ok(BatchClaim { batch: read(row)?, targets, labels, taken_at: now, fence: row.try_get("fence")? })
             })
             .transpose()
     }

@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, Tx, document, to_document};
+use crate::domain::audience::Audience;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 
@@ -82,9 +83,11 @@ impl Tx {
         row.as_ref().map(read).transpose()
     }
 
+    /// Writes a new broadcast with its audience.
+    ///
     /// # Errors
     /// `Conflict` when the id is taken: draw another one.
-    pub async fn insert_broadcast(&mut self, broadcast: &Broadcast) -> Result<(), StoreError> {
+    pub async fn insert_broadcast(&mut self, broadcast: &Broadcast, audience: &Audience) -> Result<(), StoreError> {
         let done = sqlx::query(
             "insert into broadcasts (id, author, state, revision, created_at, expires_at, doc, held)
              values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
@@ -99,7 +102,35 @@ impl Tx {
         .bind(i64::from(broadcast.hold.is_some()))
         .execute(self.connection())
         .await?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+        if done.rows_affected() != 1 {
+            return Err(StoreError::Conflict);
+        }
+        self.write_audience(&broadcast.id, audience).await
+    }
+
+    /// The whole audience of a broadcast: as it was asked for, or as it has become by choosing among namesakes.
+    pub async fn audience(&mut self, id: &BroadcastId) -> Result<Audience, StoreError> {
+        let row = sqlx::query("select doc from audiences where broadcast = $1")
+            .bind(id.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        match row {
+            Some(row) => document(row.try_get::<&str, _>("doc")?),
+            None => Err(StoreError::Unreadable("a broadcast without its audience".into())),
+        }
+    }
+
+    /// Writes the whole audience of a broadcast.
+    pub async fn write_audience(&mut self, id: &BroadcastId, audience: &Audience) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into audiences (broadcast, doc) values ($1, $2)
+             on conflict (broadcast) do update set doc = excluded.doc",
+        )
+        .bind(id.as_str())
+        .bind(to_document(audience))
+        .execute(self.connection())
+        .await?;
+        Ok(())
     }
 
     /// Writes a changed broadcast where the store still holds revision `read`.

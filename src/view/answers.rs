@@ -94,7 +94,7 @@ pub fn empty_list() -> Text {
 
 pub fn list_line(broadcast: &Broadcast, zone: &TimeZone) -> Text {
     let word = if broadcast.hold.is_some() { hold::word() } else { text::state(broadcast.state) };
-    let heads = text::heads(broadcast.audience.headcount());
+    let heads = text::heads(broadcast.audience.headcount);
     let when = moment(broadcast.created_at, zone);
     let begin: String = broadcast.content.plain().chars().take(20).collect::<String>().replace('\n', " ");
     Text::new(

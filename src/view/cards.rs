@@ -19,7 +19,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::{Text, hold, result, text};
-use crate::domain::audience::{Audience, DepartmentTarget, Question};
+use crate::domain::audience::{Covered, DepartmentTarget, Outline, Question};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::content::Content;
 use crate::domain::ids::OpenId;
@@ -79,7 +79,7 @@ pub fn card(facts: &Facts<'_>, reader: Reader) -> Value {
 pub fn lists_every_target(broadcast: &Broadcast, zone: &TimeZone) -> bool {
     let facts = Facts { broadcast, report: &Report::default(), zone, quota_left: None };
     let fits = |room: &Room| wire_bytes(&card_in(*room, &facts, Reader::Approver)) <= BYTES_MAX;
-    ROOMS.iter().find(|room| fits(room)).is_some_and(|room| broadcast.audience.ids() <= room.entries)
+    ROOMS.iter().find(|room| fits(room)).is_some_and(|room| broadcast.audience.ids <= room.entries)
 }
 
 /// The roomiest of the cards that is small enough to be sent.
@@ -112,11 +112,11 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
 }
 
 /// The preview of a dry run: the same card without an id, a state or a button.
-pub fn dry_run(shown: &Audience, what: &Content) -> Value {
+pub fn dry_run(shown: &Outline, what: &Content) -> Value {
     fitting(|room| dry_run_in(room, shown, what))
 }
 
-fn dry_run_in(room: Room, shown: &Audience, what: &Content) -> Value {
+fn dry_run_in(room: Room, shown: &Outline, what: &Content) -> Value {
     let mut elements = Vec::new();
     audience(room, shown, &mut elements);
     elements.push(json!({ "tag": "hr" }));
@@ -193,46 +193,40 @@ fn pick(room: Room, broadcast: &Broadcast, question: &Question) -> Value {
     })
 }
 
-fn audience(room: Room, audience: &Audience, elements: &mut Vec<Value>) {
-    let mut lines: Vec<Text> = Vec::new();
-    for department in &audience.departments {
-        lines.push(department_line(room, department));
-    }
-    lines.extend(people(audience).map(|person| Text::same(format!("• {person}"))));
-    let more = lines.len().saturating_sub(room.entries);
+fn audience(room: Room, audience: &Outline, elements: &mut Vec<Value>) {
+    let mut lines: Vec<Text> =
+        audience.departments.iter().map(|department| department_line(room, department)).collect();
+    lines.extend(audience.people.iter().map(|person| Text::same(format!("• {person}"))));
     lines.truncate(room.entries);
+    let more = audience.ids.saturating_sub(lines.len());
     if more > 0 {
         lines.push(text::and_more(more));
     }
     if lines.is_empty() {
         return;
     }
-    elements.push(markdown(&text::audience_heading(audience.headcount())));
+    elements.push(markdown(&text::audience_heading(audience.headcount)));
     elements.push(div(&Text::lines(&lines)));
-    for covered in audience.covered.iter().take(room.entries) {
-        elements.push(note(&text::covered(&short(room, &covered.department), &short(room, &covered.inside))));
+    for Covered { named, inside } in audience.covered.iter().take(room.entries) {
+        elements.push(note(&text::covered(
+            &short(room, named),
+            inside.as_ref().map(|inside| short(room, inside)).as_deref(),
+        )));
     }
-    let more = audience.covered.len().saturating_sub(room.entries);
+    let more = audience.covered_total.saturating_sub(audience.covered.len().min(room.entries));
     if more > 0 {
         elements.push(note(&text::and_more(more)));
     }
-    let unverified: Vec<&str> =
-        audience.unverified().map(|department| department.id.as_str()).take(room.entries).collect();
+    let unverified: Vec<&str> = audience.unverified.iter().map(|id| id.as_str()).take(room.entries).collect();
     if !unverified.is_empty() {
         elements.push(note(&text::unverified(&unverified.join("、"))));
     }
-    if audience.departments.len() > 1 || (!audience.departments.is_empty() && audience.people() > 0) {
+    if audience.untold > 0 {
+        elements.push(note(&text::untold(audience.untold)));
+    }
+    if audience.departments_total > 1 {
         elements.push(note(&text::overlap()));
     }
-}
-
-/// Those named one by one, as the author called them.
-fn people(audience: &Audience) -> impl Iterator<Item = String> {
-    let open = audience.open_ids.iter().map(|person| (&person.name, person.id.as_str()));
-    let union = audience.union_ids.iter().map(|person| (&person.name, person.id.as_str()));
-    let user = audience.user_ids.iter().map(|person| (&person.name, person.id.as_str()));
-    let named = |(name, id): (&Option<String>, &str)| name.as_ref().map_or(id.to_owned(), |name| format!("@{name}"));
-    open.chain(union).chain(user).map(named)
 }
 
 fn department_line(room: Room, department: &DepartmentTarget) -> Text {
@@ -254,7 +248,7 @@ fn content(content: &Content, elements: &mut Vec<Value>) {
 fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     let broadcast = facts.broadcast;
     let approvals: Vec<&OpenId> = broadcast.approvals.iter().map(|approval| &approval.by).collect();
-    if let (Some(left), heads) = (facts.quota_left, broadcast.audience.headcount().known)
+    if let (Some(left), heads) = (facts.quota_left, broadcast.audience.headcount.known)
         && heads > left
     {
         elements.push(note(&text::quota_short(heads, left)));

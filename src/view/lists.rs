@@ -1,7 +1,7 @@
 //! What is too long for a card, as plain lines: it goes out as messages.
 
 use super::{Text, text};
-use crate::domain::audience::{Audience, PersonTarget};
+use crate::domain::audience::Audience;
 
 /// Every target, one a line: departments with their full paths, headcounts and ids, then the people.
 pub fn all_targets(audience: &Audience) -> Text {
@@ -9,15 +9,9 @@ pub fn all_targets(audience: &Audience) -> Text {
         let line = text::department(&department.full_path(), department.headcount);
         Text::new(format!("{} {}", line.zh, department.id), format!("{} {}", line.en, department.id))
     });
-    let people = (audience.open_ids.iter().map(|person| line(person, person.id.as_str())))
-        .chain(audience.union_ids.iter().map(|person| line(person, person.id.as_str())))
-        .chain(audience.user_ids.iter().map(|person| line(person, person.id.as_str())));
+    let people = audience.named_people().map(|(shown, id)| match shown == id {
+        true => Text::same(format!("• {id}")),
+        false => Text::same(format!("• {shown} {id}")),
+    });
     Text::lines(&departments.chain(people).collect::<Vec<_>>())
-}
-
-fn line<Id>(person: &PersonTarget<Id>, id: &str) -> Text {
-    Text::same(match &person.name {
-        Some(name) => format!("• @{name} {id}"),
-        None => format!("• {id}"),
-    })
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::{Text, count, hold, moment, text, time_of_day};
-use crate::domain::audience::Audience;
 use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::report::Report;
@@ -38,7 +37,7 @@ pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usi
         let ids = report.log_ids.iter().map(String::as_str).take(shown).collect::<Vec<_>>().join("、");
         lines.push(Text::new(format!("飞书日志号：{ids}"), format!("Feishu log id: {ids}")));
     }
-    lines.extend(invalid(&broadcast.audience, report, shown));
+    lines.extend(invalid(report, shown));
     lines
 }
 
@@ -138,7 +137,7 @@ fn refused(code: i64) -> Text {
 }
 
 /// Every invalid id of each of the four kinds, with its name where one is known; at most `shown` of them.
-pub fn invalid(audience: &Audience, report: &Report, shown: usize) -> Vec<Text> {
+pub fn invalid(report: &Report, shown: usize) -> Vec<Text> {
     let all = report.invalid.count();
     if all == 0 {
         return Vec::new();
@@ -158,7 +157,7 @@ pub fn invalid(audience: &Audience, report: &Report, shown: usize) -> Vec<Text> 
         let named: Vec<String> = ids
             .iter()
             .take(left)
-            .map(|id| match audience.name_of(id) {
+            .map(|id| match report.labels.get(id).and_then(|label| label.name.as_ref()) {
                 Some(name) => format!("{name}（{id}）"),
                 None => id.clone(),
             })
@@ -178,17 +177,17 @@ pub fn invalid(audience: &Audience, report: &Report, shown: usize) -> Vec<Text> 
 /// `/status` of one broadcast: everything a card says, as a message.
 pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
     let word = text::state(broadcast.state);
-    let heads = text::heads(broadcast.audience.headcount());
+    let heads = text::heads(broadcast.audience.headcount);
     let word = if broadcast.hold.is_some() { hold::word() } else { word };
     let mut all = vec![
         Text::new(format!("群发 {}：{}", broadcast.id, word.zh), format!("Broadcast {}: {}", broadcast.id, word.en)),
         Text::new(
-            format!("发起 {}，{}，目标 {} 个", moment(broadcast.created_at, zone), heads.zh, broadcast.audience.ids()),
+            format!("发起 {}，{}，目标 {} 个", moment(broadcast.created_at, zone), heads.zh, broadcast.audience.ids),
             format!(
                 "Proposed {}, {}, {}",
                 moment(broadcast.created_at, zone),
                 heads.en,
-                count(broadcast.audience.ids(), "target")
+                count(broadcast.audience.ids, "target")
             ),
         ),
     ];
@@ -314,7 +313,7 @@ pub fn all_invalid(broadcast: &Broadcast, report: &Report, language: super::Lang
     let all: Vec<String> = kinds
         .iter()
         .flat_map(|(kind, ids)| ids.iter().map(move |id| (kind, id)))
-        .map(|(kind, id)| match broadcast.audience.name_of(id) {
+        .map(|(kind, id)| match report.labels.get(id).and_then(|label| label.name.as_ref()) {
             Some(name) => format!("{kind} {id} {name}"),
             None => format!("{kind} {id}"),
         })

@@ -115,10 +115,27 @@ pub fn and_more(more: usize) -> Text {
     Text::new(format!("……另有 {more} 个目标"), format!("… and {more} more"))
 }
 
-pub fn covered(department: &str, inside: &str) -> Text {
+pub fn covered(named: &str, inside: Option<&str>) -> Text {
+    match inside {
+        Some(inside) => Text::new(
+            format!("「{named}」在「{inside}」之内，已合并，不会重复收到"),
+            format!("“{named}” lies inside “{inside}”; merged, nobody gets it twice"),
+        ),
+        None => Text::new(
+            format!("「{named}」用两种方式写了同一个人，已合并"),
+            format!("“{named}” is the same person named in two ways; merged"),
+        ),
+    }
+}
+
+/// People of whom nobody could tell whether they are named twice.
+pub fn untold(people: u64) -> Text {
     Text::new(
-        format!("「{department}」在「{inside}」之内，已合并，不会重复收到"),
-        format!("“{department}” lies inside “{inside}”; merged, nobody gets it twice"),
+        format!("有 {people} 人查不到所在部门，若也在上面的部门里，可能收到两次"),
+        format!(
+            "{}: whether they are also in a department above could not be told, so they may get it twice",
+            count(usize::try_from(people).unwrap_or(usize::MAX), "person named by id")
+        ),
     )
 }
 
@@ -133,8 +150,8 @@ pub fn unverified(ids: &str) -> Text {
 
 pub fn overlap() -> Text {
     Text::new(
-        "人数为飞书统计的约数；同时属于两个目标的人可能收到两次",
-        "Headcounts are Feishu's estimates; someone who belongs to two targets may get it twice",
+        "人数为飞书统计的约数；同时属于两个部门的人可能收到两次",
+        "Headcounts are Feishu's estimates; someone who belongs to two of the departments may get it twice",
     )
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use feishu_broadcast::app::clock::{Clock, SystemClock};
+use feishu_broadcast::domain::audience::{Audience, PersonTarget};
 use feishu_broadcast::domain::broadcast::Broadcast;
 use feishu_broadcast::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, ChatId, OpenId, Timestamp};
 use feishu_broadcast::domain::plan;
@@ -126,9 +127,9 @@ impl Database {
         let mut tx = store.begin().await?;
         for number in 0..count {
             let at = Timestamp(now.0 - 600_000 * i64::try_from(count - number)?);
-            let broadcast = broadcast(&format!("ou_{}", number % 20), &[format!("ou_to_{number}")], at)?;
-            tx.insert_broadcast(&broadcast).await?;
-            tx.insert_batches(&broadcast, &plan::batches(&broadcast.audience), at).await?;
+            let (broadcast, audience) = broadcast(&format!("ou_{}", number % 20), &[format!("ou_to_{number}")], at)?;
+            tx.insert_broadcast(&broadcast, &audience).await?;
+            tx.insert_batches(&broadcast, &audience, &plan::batches(&audience), at).await?;
             for (person, role) in [(&broadcast.author, CardRole::Author), (&open_id(19)?, CardRole::Approver)] {
                 tx.insert_card(&broadcast.id, person, role, broadcast.revision, at).await?;
             }
@@ -149,6 +150,9 @@ impl Database {
 
     /// What the loops ask, each [`ROWS`] times with something to be found; the medians in ms, with the query's name.
     pub async fn queries(&self) -> anyhow::Result<Vec<(&'static str, f64)>> {
+        if self.count("broadcasts").await? == 0 {
+            self.seed_broadcasts(ROWS).await?;
+        }
         let store = Store::open(&self.url).await?;
         let began = SystemClock.now();
         self.prepare_work(&store).await?;
@@ -195,9 +199,6 @@ impl Database {
             tx.post(&letter, now).await?;
         }
         tx.commit().await?;
-        if self.count("broadcasts").await? == 0 {
-            self.seed_broadcasts(ROWS).await?;
-        }
         let newest = "(select id from broadcasts order by created_at desc limit 1)";
         self.run(&format!("update batches set state = 'planned' where broadcast = {newest}")).await?;
         self.run(&format!("update broadcasts set state = 'approved' where id = {newest}")).await?;
@@ -233,18 +234,20 @@ fn open_id(number: usize) -> anyhow::Result<OpenId> {
 }
 
 /// A broadcast that was approved at `at`, to these people.
-pub fn broadcast(author: &str, to: &[String], at: Timestamp) -> anyhow::Result<Broadcast> {
-    let people: Vec<_> = to.iter().map(|id| json!({ "id": id, "name": null })).collect();
+pub fn broadcast(author: &str, to: &[String], at: Timestamp) -> anyhow::Result<(Broadcast, Audience)> {
+    let people = to.iter().map(|id| Some(PersonTarget { id: OpenId::new(id.clone())?, name: None }));
+    let people = people.collect::<Option<Vec<_>>>().context("open_ids")?;
+    let audience = Audience::new(vec![], people, vec![], vec![]);
     let id = BroadcastId::from_random(random::<BROADCAST_ID_LETTERS>());
     let mut broadcast: Broadcast = serde_json::from_value(json!({
         "id": id.as_str(), "author": author,
         "origin": { "chat_id": "oc_bench", "message_id": "om_bench", "language": "zh" },
         "content": { "text": "本周五下午三点在三楼大会议室开季度总结会，请准时参加。" },
-        "audience": { "departments": [], "open_ids": people, "union_ids": [], "user_ids": [], "covered": [] },
+        "audience": audience.outline(),
         "questions": [], "fingerprint": "", "required": 1, "state": "approved", "version": 2, "revision": 2,
         "created_at": at.0, "expires_at": at.0 + 86_400_000,
         "approvals": [{ "by": "ou_19", "at": at.0 }], "ending": null,
     }))?;
-    broadcast.fingerprint = plan::fingerprint(&broadcast.content, &plan::batches(&broadcast.audience));
-    Ok(broadcast)
+    broadcast.fingerprint = plan::fingerprint(&broadcast.content, &plan::batches(&audience));
+    Ok((broadcast, audience))
 }

@@ -105,13 +105,13 @@ async fn plan_all(tenant: &Tenant, database: &Database, batches: usize) -> anyho
         let some = left.min(BATCHES_EACH);
         let now = SystemClock.now();
         let author = &people[left / BATCHES_EACH % IDS];
-        let mut broadcast = broadcast(author, &people, now)?;
+        let (mut broadcast, audience) = broadcast(author, &people, now)?;
         // The same people in every batch: what is measured is the pace, not the audience.
         let batches = vec![targets.clone(); some];
         broadcast.fingerprint = plan::fingerprint(&broadcast.content, &batches);
         let mut tx = store.begin().await?;
-        tx.insert_broadcast(&broadcast).await?;
-        tx.insert_batches(&broadcast, &batches, now).await?;
+        tx.insert_broadcast(&broadcast, &audience).await?;
+        tx.insert_batches(&broadcast, &audience, &batches, now).await?;
         tx.insert_card(&broadcast.id, &broadcast.author, CardRole::Author, broadcast.revision, now).await?;
         tx.commit().await?;
         left -= some;

@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use feishu_broadcast::domain::audience::{Audience, DepartmentTarget, Question};
+use feishu_broadcast::domain::audience::{DepartmentTarget, Outline, Question};
 use feishu_broadcast::domain::batch::BatchState;
 use feishu_broadcast::domain::broadcast::{Broadcast, Origin, State};
 use feishu_broadcast::domain::content::Content;
@@ -109,7 +109,7 @@ fn proposed(size: &Size) -> Broadcast {
             language: Language::Zh,
         },
         content: Content::Text("开会".into()),
-        audience: Audience::default(),
+        audience: Outline::default(),
         questions: if size.question { vec![Question { typed: "客服部".into(), candidates }] } else { vec![] },
         fingerprint: String::new(),
         required: size.required,

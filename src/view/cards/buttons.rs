@@ -3,12 +3,10 @@
 use serde_json::{Value, json};
 
 use super::elements::plain;
-use super::{Facts, Reader, Room, people, short};
+use super::{Facts, Reader, Room, short};
 use crate::domain::broadcast::{Broadcast, State};
+use crate::domain::report::Doubtful;
 use crate::view::{Text, hold, text};
-
-/// Targets that the dialog before sending again names.
-const TWICE_NAMED_MAX: usize = 5;
 
 pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     let broadcast = facts.broadcast;
@@ -35,7 +33,7 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
         row.push(button(broadcast, "reject", &text::reject_button(), "default", None));
     }
     if author && broadcast.state == State::InDoubt {
-        let confirm = twice(room, facts);
+        let confirm = twice(room, &facts.report.doubtful);
         row.push(button(broadcast, "resend", &text::resend_button(), "danger", Some(&confirm)));
         row.push(button(broadcast, "settle", &text::settle_button(), "default", Some(&text::settle_confirm())));
     }
@@ -61,11 +59,9 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
 }
 
 /// What the author agrees to when sending again: who may get it twice.
-fn twice(room: Room, facts: &Facts<'_>) -> Text {
-    let part = facts.broadcast.audience.only(|id| facts.report.doubtful.contains(id));
-    let departments = part.departments.iter().map(|department| short(room, &department.full_path()));
-    let named: Vec<String> = departments.chain(people(&part)).take(TWICE_NAMED_MAX).collect();
-    text::resend_confirm(&named, part.ids(), part.headcount())
+fn twice(room: Room, doubtful: &Doubtful) -> Text {
+    let named: Vec<String> = doubtful.named.iter().map(|name| short(room, name)).collect();
+    text::resend_confirm(&named, doubtful.ids, doubtful.headcount)
 }
 
 fn reject_form(broadcast: &Broadcast) -> Value {

@@ -2,7 +2,7 @@
 //! moves of the same values in the same order, without cards and letters. What a rule in `domain` allows or refuses is
 //! asked of that rule itself, and so is the policy.
 
-use feishu_broadcast::domain::audience::DepartmentTarget;
+use feishu_broadcast::domain::audience::{Audience, DepartmentTarget};
 use feishu_broadcast::domain::batch::{Batch, BatchState, DoubtCause, Verdict};
 use feishu_broadcast::domain::broadcast::{Broadcast, State};
 use feishu_broadcast::domain::hold::{Hold, HoldCause};
@@ -39,7 +39,7 @@ pub(super) fn press(tx: &mut Tx, policy: &Policy, press: &Press, now: Timestamp)
     let before = tx.sees.broadcast.clone();
     let broadcast = before.clone();
     let moved = match press.action {
-        Action::Pick => broadcast.pick(&offered(&before), press.version, now),
+        Action::Pick => return pick(tx, press.version, now),
         Action::Approve => {
             let mut broadcast = broadcast;
             broadcast.approvals.retain(|approval| policy.roles(&approval.by).approver);
@@ -56,11 +56,20 @@ pub(super) fn press(tx: &mut Tx, policy: &Policy, press: &Press, now: Timestamp)
     };
     let Ok(after) = moved else { return Ok(None) };
     update(tx, &after, &before)?;
-    if press.action == Action::Pick && after.state == State::Pending {
-        tx.run(Statement::InsertBatches { count: plan::batches(&after.audience).len() })?;
-    }
     if after.state == State::Rejected {
         cancel_planned(tx)?;
+    }
+    Ok(Some(()))
+}
+
+/// `app::press::pick`, of an audience that holds nothing but what is chosen.
+fn pick(tx: &mut Tx, version: i64, now: Timestamp) -> Result<Option<()>, Conflict> {
+    let before = tx.sees.broadcast.clone();
+    let picked = before.clone().pick(Audience::default(), &offered(&before), version, now);
+    let Ok((after, audience)) = picked else { return Ok(None) };
+    update(tx, &after, &before)?;
+    if after.state == State::Pending {
+        tx.run(Statement::InsertBatches { count: plan::batches(&audience).len() })?;
     }
     Ok(Some(()))
 }

@@ -64,7 +64,8 @@ impl Day<'_> {
     async fn ledger(&self, broadcast: &Broadcast) -> anyhow::Result<Vec<Counted>> {
         let words = broadcast.content.plain();
         ensure!(broadcast.state.is_settled(), "is {}", broadcast.state.as_str());
-        let plan = if broadcast.questions.is_empty() { plan::batches(&broadcast.audience) } else { vec![] };
+        let audience = self.stage.bot.app.store.begin().await?.audience(&broadcast.id).await?;
+        let plan = if broadcast.questions.is_empty() { plan::batches(&audience) } else { vec![] };
         let batches = self.stage.bot.app.store.batches(&broadcast.id).await?;
         ensure!(plan.len() == batches.len(), "{} batches of {} planned", batches.len(), plan.len());
         let tasks: Vec<Task> =
