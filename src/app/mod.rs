@@ -34,6 +34,7 @@ use crate::domain::ids::{OpenId, Timestamp};
 use crate::domain::policy::Policy;
 use crate::feishu::Feishu;
 use crate::feishu::error::CallError;
+use crate::store::pace::Ring;
 use crate::store::{Store, StoreError};
 use clock::Clock;
 
@@ -82,6 +83,8 @@ pub struct App {
     pub strangers: stranger::Strangers,
     /// The pace of messages and cards.
     pub talk: pace::Pace,
+    /// The pace of questions about delivery.
+    pub polls: pace::Pace,
     pub departures: pace::Departures,
     pub wake: Wake,
     /// How far the database's clock is ahead of this machine's, in ms.
@@ -125,7 +128,8 @@ impl App {
             zone,
             directory: directory::Directory::new(),
             strangers: stranger::Strangers::new(),
-            talk: pace::Pace::new(),
+            talk: pace::Pace::new(Ring::Talk),
+            polls: pace::Pace::new(Ring::Polls),
             departures: pace::Departures::default(),
             wake: Wake::default(),
             ahead_ms: AtomicI64::new(0),

@@ -1,4 +1,4 @@
-//! The pace of messages and cards: never faster than the platform allows for one app. Where replicas share the app they
+//! The pace of messages and cards, and of questions about delivery: never faster than the platform allows for one app. Where replicas share the app they
 //! take their moments from [`crate::store::pace`], as `batch_send` does everywhere. [`Departures`] keeps what lies
 //! between such a moment and the arrival of a batch from undoing it.
 
@@ -25,13 +25,15 @@ const BURST: NonZeroU32 = NonZeroU32::new(90).expect("not zero");
 
 /// Both buckets of one process.
 pub struct Pace {
+    ring: Ring,
     second: DefaultDirectRateLimiter,
     minute: DefaultDirectRateLimiter,
 }
 
 impl Pace {
-    pub fn new() -> Self {
+    pub fn new(ring: Ring) -> Self {
         Self {
+            ring,
             second: RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(NonZeroU32::MIN)),
             minute: RateLimiter::direct(Quota::per_minute(PER_MINUTE).allow_burst(BURST)),
         }
@@ -43,17 +45,11 @@ impl Pace {
         self.second.until_ready().await;
         if store.engine() == Engine::Postgres {
             let now = now();
-            match store.reserve_call(Ring::Talk, now).await {
+            match store.reserve_call(self.ring, now).await {
                 Ok(at) => tokio::time::sleep(at.since(now)).await,
                 Err(error) => tracing::warn!(%error, "the shared pace cannot be read; this replica keeps its own"),
             }
         }
-    }
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

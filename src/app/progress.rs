@@ -24,6 +24,10 @@ const POLLS_MAX: i64 = 5 + 60 + 144;
 
 /// Asks for at most one batch. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
+    if !app.store.has_poll(app.now()).await? {
+        return Ok(Step::Idle);
+    }
+    app.polls.next(&app.store, || app.now()).await;
     let now = app.now();
     let Some(poll) = app.store.claim_poll(now, now.after(STEADY)).await? else { return Ok(Step::Idle) };
     let asked = app.feishu.batch_progress(app.now(), &poll.message_id).await;

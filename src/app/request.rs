@@ -26,7 +26,7 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
     let Some(content) = asked.content else {
         return request.finish_with(&answers::no_content(request.message.parent_id.is_some())).await;
     };
-    if let Some(tag) = plan::unsupported(&content) {
+    if let Some(tag) = content.unsupported() {
         return request.finish_with(&answers::unsupported_part(tag)).await;
     }
     let required = request.app.policy.approvals_required();

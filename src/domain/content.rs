@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{OpenId, UnionId, UserId};
 
+mod outgoing;
 pub mod pieces;
+
+pub use outgoing::{Content, ContentKind, POST_LOCALE};
 
 use pieces::{Link, Piece, is_blank};
 
@@ -103,50 +106,6 @@ pub(crate) fn is_blank_paragraph(nodes: &[Node]) -> bool {
 pub enum Body {
     Text(String),
     Post(Post),
-}
-
-/// What will be broadcast.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Content {
-    Text(String),
-    /// Holds only `Text`, `Link`, `Image`, `Media` and `Unknown` nodes.
-    Post(Post),
-}
-
-impl Content {
-    /// Makes a received message fit to be sent on.
-    ///
-    /// Only keys listed in `mentions` are placeholders, the longest first, since `@_user_1` begins `@_user_10`; `@_all`
-    /// always is one, because Feishu does not list it. The mention of the `bot` with which a message begins is how one
-    /// talks to a bot in a group, and goes; anywhere else it is part of what is said, and stays.
-    pub fn from_body(body: &Body, mentions: &[Mention], bot: Option<&OpenId>) -> Self {
-        match body {
-            Body::Text(text) => Content::Text(clean(&without_address(pieces::of_text(text, mentions), bot))),
-            Body::Post(post) => Content::Post(clean_post(post, mentions, bot)),
-        }
-    }
-
-    /// The whole content as plain text, for previews and chat lists; images and the like are named in brackets.
-    pub fn plain(&self) -> String {
-        let post = match self {
-            Content::Text(text) => return text.clone(),
-            Content::Post(post) => post,
-        };
-        let title = Some(post.title.clone()).filter(|title| !title.is_empty());
-        let paragraphs = post.paragraphs.iter().map(|nodes| nodes.iter().map(plain_node).collect::<String>());
-        title.into_iter().chain(paragraphs).collect::<Vec<_>>().join("\n")
-    }
-
-    /// Whether a reader would see nothing at all.
-    pub fn is_blank(&self) -> bool {
-        match self {
-            Content::Text(text) => text.chars().all(is_blank),
-            Content::Post(post) => {
-                post.title.chars().all(is_blank) && post.paragraphs.iter().all(|nodes| is_blank_paragraph(nodes))
-            }
-        }
-    }
 }
 
 /// Text as it is shown: `label (url)` for a link, the bare address where the label says nothing else.
@@ -256,19 +215,6 @@ fn clean_node(node: &Node, mentions: &[Mention]) -> Node {
         Node::Image { .. } | Node::Media { .. } => return node.clone(),
     };
     Node::Text { text }
-}
-
-fn plain_node(node: &Node) -> String {
-    match node {
-        Node::Text { text } | Node::Code { text, .. } => text.clone(),
-        Node::Link { text, href } => link_as_text(&Link { label: text.clone(), href: href.clone() }),
-        Node::At { name, .. } => format!("@{name}"),
-        Node::Image { .. } => "[图片]".to_owned(),
-        Node::Media { .. } => "[视频]".to_owned(),
-        Node::Emotion { emoji_type } => format!("[{emoji_type}]"),
-        Node::Rule => RULE.to_owned(),
-        Node::Unknown { tag } => format!("[{tag}]"),
-    }
 }
 
 #[cfg(test)]

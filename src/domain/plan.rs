@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::audience::{Audience, Label};
-use super::content::{Content, Node, Post};
+use super::content::Content;
 use super::ids::{DepartmentId, OpenId, UnionId, UserId};
 
 /// Ids in each of the four lists of one call. Source: batch_send, "request body".
@@ -79,52 +79,12 @@ pub fn heads(labels: &HashMap<&str, Label>, targets: &Targets) -> u64 {
 
 /// The request body of one call, as it goes over the wire.
 pub fn request_body(content: &Content, targets: &Targets) -> String {
-    let mut body = match content {
-        Content::Text(text) => json!({ "msg_type": "text", "content": { "text": text } }),
-        Content::Post(post) => json!({ "msg_type": "post", "content": { "post": { "zh_cn": wire_post(post) } } }),
-    };
+    let mut body = content.wire();
     let ids = serde_json::to_value(targets).expect("lists of strings are always JSON");
     if let (Value::Object(body), Value::Object(ids)) = (&mut body, ids) {
         body.extend(ids);
     }
     body.to_string()
-}
-
-fn wire_post(post: &Post) -> Value {
-    let paragraphs: Vec<Vec<Value>> =
-        post.paragraphs.iter().map(|nodes| nodes.iter().filter_map(wire_node).collect()).collect();
-    json!({ "title": post.title, "content": paragraphs })
-}
-
-/// Text and links are what batch_send is known to take; [`unsupported`] names the rest before anyone is asked.
-fn wire_node(node: &Node) -> Option<Value> {
-    match node {
-        Node::Text { text } => Some(json!({ "tag": "text", "text": text })),
-        Node::Link { text, href } => Some(json!({ "tag": "a", "text": text, "href": href })),
-        Node::At { name, .. } => Some(json!({ "tag": "text", "text": format!("@{name}") })),
-        Node::Image { .. }
-        | Node::Media { .. }
-        | Node::Emotion { .. }
-        | Node::Rule
-        | Node::Code { .. }
-        | Node::Unknown { .. } => None,
-    }
-}
-
-/// The first thing in the content that cannot be broadcast, by its tag in Feishu.
-pub fn unsupported(content: &Content) -> Option<&str> {
-    let Content::Post(post) = content else { return None };
-    post.paragraphs.iter().flatten().find_map(|node| match node {
-        Node::Image { .. } => Some("img"),
-        Node::Media { .. } => Some("media"),
-        Node::Unknown { tag } => Some(tag.as_str()),
-        Node::Text { .. }
-        | Node::Link { .. }
-        | Node::At { .. }
-        | Node::Emotion { .. }
-        | Node::Rule
-        | Node::Code { .. } => None,
-    })
 }
 
 /// A content that no call of this plan may carry, in bytes of the largest request body.
@@ -140,8 +100,8 @@ pub struct TooLong {
 /// [`TooLong`] with the size that was measured and the limit.
 pub fn measure(content: &Content, batches: &[Targets]) -> Result<(), TooLong> {
     let bytes_max = match content {
-        Content::Text(_) => TEXT_BODY_BYTES_MAX,
-        Content::Post(_) => POST_BODY_BYTES_MAX,
+        Content::Text(_) | Content::Image { .. } | Content::ShareChat { .. } => TEXT_BODY_BYTES_MAX,
+        Content::Post(_) | Content::Card(_) | Content::Template { .. } => POST_BODY_BYTES_MAX,
     };
     let bytes = batches.iter().map(|targets| request_body(content, targets).len()).max().unwrap_or(0);
     if bytes > bytes_max { Err(TooLong { bytes, bytes_max }) } else { Ok(()) }

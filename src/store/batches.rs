@@ -135,6 +135,12 @@ impl Store {
         tx.commit().await
     }
 
+    /// Whether the delivery of a batch should be asked for now; a look, no claim.
+    pub async fn has_poll(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let due = sqlx::query("select 1 from batches where next_poll_at is not null and next_poll_at <= $1 limit 1");
+        Ok(due.bind(now.0).fetch_optional(&mut *self.reader().await?).await?.is_some())
+    }
+
     /// Takes one accepted batch whose delivery should be asked for, and puts its next poll at `next`.
     pub async fn claim_poll(&self, now: Timestamp, next: Timestamp) -> Result<Option<PollClaim>, StoreError> {
         let mut tx = self.begin().await?;

@@ -13,6 +13,8 @@ pub enum Ring {
     Batches,
     /// Messages and cards, new and updated.
     Talk,
+    /// Questions about delivery.
+    Polls,
 }
 
 impl Ring {
@@ -20,6 +22,7 @@ impl Ring {
         match self {
             Ring::Batches => "batches",
             Ring::Talk => "talk",
+            Ring::Polls => "polls",
         }
     }
 
@@ -28,7 +31,7 @@ impl Ring {
     fn per_second(self) -> i64 {
         match self {
             Ring::Batches => PER_SECOND,
-            Ring::Talk => PER_SECOND * 9 / 10,
+            Ring::Talk | Ring::Polls => PER_SECOND * 9 / 10,
         }
     }
 }

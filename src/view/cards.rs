@@ -32,6 +32,9 @@ pub const CONTENT_LETTERS_MAX: usize = 1500;
 /// version": the platform refuses 30 KB of request body and adds styles of its own.
 const BYTES_MAX: usize = 24 * 1024;
 
+/// Images that a card shows; the rest is seen with "send it to me".
+const IMAGES_SHOWN_MAX: usize = 4;
+
 /// Letters of a name in a path that had to be shortened; fewer would tell nothing.
 const NAME_LETTERS_MIN: usize = 4;
 
@@ -237,8 +240,11 @@ fn content(content: &Content, elements: &mut Vec<Value>) {
     let whole = content.plain();
     let letters = whole.chars().count();
     let shown: String = whole.chars().take(CONTENT_LETTERS_MAX).collect();
-    elements.push(markdown(&text::content_heading(matches!(content, Content::Post(_)))));
+    elements.push(markdown(&text::content_heading(content.kind())));
     elements.push(div(&Text::same(shown)));
+    for image_key in content.images().into_iter().take(IMAGES_SHOWN_MAX) {
+        elements.push(json!({ "tag": "img", "img_key": image_key, "alt": plain(&text::image()) }));
+    }
     if letters > CONTENT_LETTERS_MAX {
         elements.push(note(&text::content_cut(letters)));
     }

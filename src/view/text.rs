@@ -3,6 +3,7 @@
 use super::{Text, count};
 use crate::domain::audience::Headcount;
 use crate::domain::broadcast::{Broadcast, Stale, State};
+use crate::domain::content::ContentKind;
 use crate::domain::ids::{BroadcastId, OpenId};
 use crate::domain::plan::TooLong;
 
@@ -155,12 +156,21 @@ pub fn overlap() -> Text {
     )
 }
 
-pub fn content_heading(rich: bool) -> Text {
-    if rich {
-        Text::new("**内容**（富文本）", "**Content** (rich text)")
-    } else {
-        Text::new("**内容**", "**Content**")
+pub fn content_heading(kind: ContentKind) -> Text {
+    match kind {
+        ContentKind::Text => Text::new("**内容**", "**Content**"),
+        ContentKind::Post => Text::new("**内容**（富文本）", "**Content** (rich text)"),
+        ContentKind::Image => Text::new("**内容**（图片）", "**Content** (image)"),
+        ContentKind::ShareChat => Text::new("**内容**（群名片）", "**Content** (group card)"),
+        ContentKind::Card => {
+            Text::new("**内容**（卡片，这里只列出文字）", "**Content** (card; only its words are listed here)")
+        }
+        ContentKind::Template => Text::new("**内容**（卡片模板）", "**Content** (card template)"),
     }
+}
+
+pub fn image() -> Text {
+    Text::new("图片", "image")
 }
 
 pub fn content_cut(letters: usize) -> Text {

@@ -241,7 +241,7 @@ pub fn broadcast(author: &str, to: &[String], at: Timestamp) -> anyhow::Result<(
     let id = BroadcastId::from_random(random::<BROADCAST_ID_LETTERS>());
     let mut broadcast: Broadcast = serde_json::from_value(json!({
         "id": id.as_str(), "author": author,
-        "origin": { "chat_id": "oc_bench", "message_id": "om_bench", "language": "zh" },
+        "origin": { "chat_id": null, "message_id": "om_bench", "language": "zh" },
         "content": { "text": "本周五下午三点在三楼大会议室开季度总结会，请准时参加。" },
         "audience": audience.outline(),
         "questions": [], "fingerprint": "", "required": 1, "state": "approved", "version": 2, "revision": 2,

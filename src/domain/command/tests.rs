@@ -58,7 +58,8 @@ fn written(command: &Command) -> String {
     match &request.content {
         None => {}
         Some(Content::Text(text)) => out.push(format!(" {text}")),
-        Some(Content::Post(post)) => out.push(format!(" {post:?}")),
+        Some(Content::Post(locales)) => out.push(format!(" {:?}", locales["zh_cn"])),
+        Some(other) => out.push(format!(" {other:?}")),
     }
     out.concat()
 }
@@ -575,7 +576,7 @@ mod rich_text {
     fn check_post(paragraphs: Vec<Vec<Node>>, targets: &str, content: Option<Vec<Vec<Node>>>) {
         let Command::Broadcast(request) = parsed(&post(paragraphs)).expect("a command") else { panic!("a broadcast") };
         assert_eq!(request.targets.iter().map(target).collect::<Vec<_>>().join("|"), targets);
-        let expect = content.map(|paragraphs| Content::Post(Post { title: "标题".to_owned(), paragraphs }));
+        let expect = content.map(|paragraphs| Content::post(Post { title: "标题".to_owned(), paragraphs }));
         assert_eq!(request.content, expect);
     }
 

@@ -23,7 +23,7 @@ fn check(said: &str, expect: &str) {
 fn check_post(paragraphs: Vec<Vec<Node>>, expect: Vec<Vec<Node>>) {
     let post = Post { title: "题\u{7}\n目".to_owned(), paragraphs };
     let content = Content::from_body(&Body::Post(post), &people(), Some(&bot()));
-    assert_eq!(content, Content::Post(Post { title: "题 目".to_owned(), paragraphs: expect }));
+    assert_eq!(content, Content::post(Post { title: "题 目".to_owned(), paragraphs: expect }));
 }
 
 fn text(text: &str) -> Node {
@@ -144,16 +144,16 @@ fn the_bot_at_the_start_of_a_post_goes() {
 #[test]
 fn blank_is_what_shows_nothing() {
     assert!(Content::Text(" \u{3000}\u{200B}\n".to_owned()).is_blank());
-    assert!(Content::Post(Post { title: String::new(), paragraphs: vec![vec![text(" ")], vec![]] }).is_blank());
+    assert!(Content::post(Post { title: String::new(), paragraphs: vec![vec![text(" ")], vec![]] }).is_blank());
     let image = Node::Image { image_key: "img_1".to_owned() };
-    assert!(!Content::Post(Post { title: String::new(), paragraphs: vec![vec![image]] }).is_blank());
+    assert!(!Content::post(Post { title: String::new(), paragraphs: vec![vec![image]] }).is_blank());
 }
 
 #[test]
 fn a_post_is_plain_text_in_previews() {
     let image = Node::Image { image_key: "img_1".to_owned() };
     let post = Post { title: "标题".to_owned(), paragraphs: vec![vec![text("a"), text("b")], vec![image]] };
-    assert_eq!(Content::Post(post).plain(), "标题\nab\n[图片]");
+    assert_eq!(Content::post(post).plain(), "标题\nab\n[图片]");
 }
 
 #[test]

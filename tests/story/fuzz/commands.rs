@@ -141,15 +141,17 @@ fn understood(command: &Command, said: &str) -> Result<(), String> {
 fn harmless(content: &Content) -> Result<(), String> {
     let words: Vec<&str> = match content {
         Content::Text(text) => vec![text],
-        Content::Post(post) => {
-            let texts = post.paragraphs.iter().flatten().filter_map(|node| match node {
+        Content::Post(locales) => {
+            let nodes = locales.values().flat_map(|post| &post.paragraphs).flatten();
+            let texts = nodes.filter_map(|node| match node {
                 Node::Text { text } | Node::Link { text, .. } => Some(text.as_str()),
                 Node::At { .. } | Node::Emotion { .. } | Node::Rule | Node::Code { .. } => Some("\0not cleaned"),
                 Node::Unknown { tag } => Some(tag.as_str()),
                 Node::Image { .. } | Node::Media { .. } => None,
             });
-            std::iter::once(post.title.as_str()).chain(texts).collect()
+            locales.values().map(|post| post.title.as_str()).chain(texts).collect()
         }
+        other => return Err(format!("a command holds no {other:?}")),
     };
     for words in words {
         promise(!words.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')), || {
