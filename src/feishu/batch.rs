@@ -5,7 +5,6 @@
 //! the numbers come later and only ever as snapshots. Sources: the pages "Batch send messages" (older and newer),
 //! "Query progress" and "Query reads" of batch messages.
 
-use reqwest::Method;
 use serde_json::Value;
 
 use super::client::{Ask, Feishu};
@@ -47,8 +46,7 @@ impl Feishu {
     /// # Errors
     /// [`SendError`]; [`SendError::verdict`] says whether the batch may be sent again.
     pub async fn batch_send(&self, now: Timestamp, body: &str) -> Result<Accepted, SendError> {
-        let ask = Ask { method: Method::POST, body: Some(body.to_owned()), ..Ask::get(Call::BatchSend) };
-        let answer = self.ask_as_app(now, &ask).await?;
+        let answer = self.ask_as_app(now, &Ask::post_text(Call::BatchSend, body.to_owned())).await?;
         let invalid = invalid_ids(&answer.body);
         match text(&answer.body, "/data/message_id").and_then(BatchMessageId::new) {
             Some(message_id) => Ok(Accepted { message_id, invalid, log_id: answer.log_id }),

@@ -1,7 +1,8 @@
 //! The calls this program makes, over one HTTP client.
 //!
-//! One private path for all: attach the token, send, and let `answer` read what comes back. A refused app token is renewed and the call made once more, which is safe even for
-//! `batch_send`, since such a refusal means that nothing was done.
+//! One private path for all: attach the token, send, and let `answer` read what comes back. A refused app token is
+//! renewed and the call made once more, which is safe even for `batch_send`, since such a refusal means that nothing
+//! was done.
 //!
 //! Nothing else is ever repeated here. There are no redirects, and the HTTP library's own replays of refused streams
 //! are off. What remains is that it moves a request to a fresh connection when the idle one it had picked turns out
@@ -12,8 +13,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use moka::sync::Cache;
-use reqwest::Method;
+use reqwest::multipart::{self, Part};
+use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::{Host, Url};
@@ -28,9 +31,13 @@ use crate::domain::ids::{OpenId, Timestamp};
 /// Time to connect, TLS included.
 pub const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// Time for a whole call. `batch_send` gets more of it, since giving up on it too early costs a person's decision.
+/// Time for a whole call. `batch_send` gets more of it, since giving up on it too early costs a person's decision, and
+/// so do files: 30 MB in half a minute is what an ordinary line carries.
 const fn time_max(call: Call) -> Duration {
-    Duration::from_secs(if matches!(call, Call::BatchSend) { 30 } else { 10 })
+    match call {
+        Call::BatchSend | Call::MessageResource | Call::UploadImage | Call::UploadFile => Duration::from_secs(30),
+        _ => Duration::from_secs(10),
+    }
 }
 
 /// Time an idle connection is kept. Well below the minute after which gateways hang up by themselves, since a request
@@ -87,27 +94,68 @@ pub struct BotInfo {
 }
 
 /// One request, before it has a token.
+#[derive(Debug, Clone)]
 pub(super) struct Ask<'a> {
     pub call: Call,
     pub method: Method,
-    /// What stands for the `:segment` of the call's path.
-    pub id: Option<&'a str>,
+    /// What stands for the `:segments` of the call's path, in their order.
+    pub ids: Vec<&'a str>,
     pub query: Vec<(&'static str, &'a str)>,
-    /// JSON.
-    pub body: Option<String>,
+    pub body: Body<'a>,
+}
+
+/// What a request carries. Whole and in memory, so that it can be sent again with a fresh token.
+#[derive(Debug, Clone)]
+pub(super) enum Body<'a> {
+    Nothing,
+    Json(String),
+    Form(Form<'a>),
+}
+
+/// A file and what is said about it. Copies share the bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Form<'a> {
+    pub fields: Vec<(&'static str, &'a str)>,
+    /// The part that holds the file. Its filename in the form is this very name: one there must be, or the part does not
+    /// count as a file, and what the file is called is a field of its own.
+    pub part: &'static str,
+    pub bytes: Bytes,
+}
+
+impl Form<'_> {
+    fn multipart(&self) -> multipart::Form {
+        let length = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
+        let file = Part::stream_with_length(self.bytes.clone(), length).file_name(self.part);
+        let form = self.fields.iter().fold(multipart::Form::new(), |form, (name, value)| {
+            // The form outlives this request.
+            form.text(*name, (*value).to_owned())
+        });
+        form.part(self.part, file)
+    }
 }
 
 impl<'a> Ask<'a> {
     pub fn get(call: Call) -> Self {
-        Self { call, method: Method::GET, id: None, query: vec![], body: None }
+        Self { call, method: Method::GET, ids: vec![], query: vec![], body: Body::Nothing }
     }
 
     pub fn post(call: Call, body: &Value) -> Self {
-        Self { method: Method::POST, body: Some(body.to_string()), ..Self::get(call) }
+        Self::post_text(call, body.to_string())
     }
 
-    pub fn id(self, id: &'a str) -> Self {
-        Self { id: Some(id), ..self }
+    /// The same with JSON that is text already.
+    pub fn post_text(call: Call, json: String) -> Self {
+        Self { method: Method::POST, body: Body::Json(json), ..Self::get(call) }
+    }
+
+    pub fn upload(call: Call, form: Form<'a>) -> Self {
+        Self { method: Method::POST, body: Body::Form(form), ..Self::get(call) }
+    }
+
+    /// The next `:segment`.
+    pub fn id(mut self, id: &'a str) -> Self {
+        self.ids.push(id);
+        self
     }
 
     pub fn with(mut self, name: &'static str, value: &'a str) -> Self {
@@ -162,16 +210,29 @@ impl Feishu {
     /// Makes a call in the app's name, once more with a fresh token if Feishu refuses the one in hand. While Feishu
     /// wants a pause of this endpoint, nothing is sent, and the answer is the one that asked for it.
     pub(super) async fn ask_as_app(&self, now: Timestamp, ask: &Ask<'_>) -> Result<Answer, CallError> {
+        self.read_as_app(now, ask, read).await
+    }
+
+    /// The same for an answer that may be a file: `read` makes of it what it is.
+    pub(super) async fn read_as_app<T, Fut>(
+        &self,
+        now: Timestamp,
+        ask: &Ask<'_>,
+        read: impl Fn(Call, Response) -> Fut,
+    ) -> Result<T, CallError>
+    where
+        Fut: Future<Output = Result<T, CallError>>,
+    {
         if let Some(refusal) = self.still_paused(ask.call, now) {
             return Err(CallError::Refused(Box::new(refusal)));
         }
         let started = Instant::now();
         let token = self.tenant_token(now).await?;
-        let answer = match self.ask(ask, Some(&token)).await {
+        let answer = match self.read_once(ask, Some(&token), &read).await {
             Err(CallError::Refused(refusal)) if refusal.class() == Class::Reauthenticate => {
                 self.tokens.forget(&token).await;
                 let fresh = self.tenant_token(now).await?;
-                self.ask(ask, Some(&fresh)).await
+                self.read_once(ask, Some(&fresh), &read).await
             }
             answer => answer,
         };
@@ -215,8 +276,23 @@ impl Feishu {
 
     /// Makes a call exactly once, and notes a failure in log and metrics.
     pub(super) async fn ask(&self, ask: &Ask<'_>, token: Option<&SecretString>) -> Result<Answer, CallError> {
+        self.read_once(ask, token, read).await
+    }
+
+    async fn read_once<T, Fut>(
+        &self,
+        ask: &Ask<'_>,
+        token: Option<&SecretString>,
+        read: impl Fn(Call, Response) -> Fut,
+    ) -> Result<T, CallError>
+    where
+        Fut: Future<Output = Result<T, CallError>>,
+    {
         let started = Instant::now();
-        let answer = self.exchange(ask, token).await;
+        let answer = match self.send(ask, token).await {
+            Ok(response) => read(ask.call, response).await,
+            Err(error) => Err(error),
+        };
         let outcome = answer.as_ref().map_or_else(CallError::outcome, |_| "ok");
         metrics::counter!("feishu_calls_total", "call" => ask.call.label(), "outcome" => outcome).increment(1);
         if let Err(error) = &answer {
@@ -225,33 +301,35 @@ impl Feishu {
         answer
     }
 
-    async fn exchange(&self, ask: &Ask<'_>, token: Option<&SecretString>) -> Result<Answer, CallError> {
+    async fn send(&self, ask: &Ask<'_>, token: Option<&SecretString>) -> Result<Response, CallError> {
         let call = ask.call;
         let mut request = self
             .http
-            .request(ask.method.clone(), address(&self.settings.open_url, call.path(), ask.id, &ask.query))
+            .request(ask.method.clone(), address(&self.settings.open_url, call.path(), &ask.ids, &ask.query))
             .timeout(time_max(call));
         if let Some(token) = token {
             request = request.bearer_auth(token.expose_secret());
         }
-        if let Some(body) = &ask.body {
-            request = request.header("Content-Type", "application/json; charset=utf-8").body(body.clone());
-        }
-        let response = request.send().await.map_err(|error| transport(call, error))?;
-        read(call, response).await
+        request = match &ask.body {
+            Body::Nothing => request,
+            Body::Json(json) => request.header("Content-Type", "application/json; charset=utf-8").body(json.clone()),
+            Body::Form(form) => request.multipart(form.multipart()),
+        };
+        request.send().await.map_err(|error| transport(call, error))
     }
 }
 
 /// The address of a call below `origin`, which may have a path of its own. Ids and values are percent-encoded.
-pub(super) fn address(origin: &Url, path: &str, id: Option<&str>, query: &[(&str, &str)]) -> Url {
+pub(super) fn address(origin: &Url, path: &str, ids: &[&str], query: &[(&str, &str)]) -> Url {
     let mut url = origin.clone();
     url.set_query(None);
     url.set_fragment(None);
     {
         let mut segments = url.path_segments_mut().expect("Feishu::new takes web addresses only, and those have paths");
         segments.pop_if_empty();
+        let mut ids = ids.iter().copied();
         for segment in path.split('/').skip(1) {
-            segments.push(if segment.starts_with(':') { id.unwrap_or_default() } else { segment });
+            segments.push(if segment.starts_with(':') { ids.next().unwrap_or_default() } else { segment });
         }
     }
     if !query.is_empty() {
@@ -261,6 +339,11 @@ pub(super) fn address(origin: &Url, path: &str, id: Option<&str>, query: &[(&str
         url.set_query(encoded.as_deref());
     }
     url
+}
+
+/// Whether an id can stand in a path: an empty one and dots vanish from it, and another call would be made.
+pub(super) fn fits_path(id: &str) -> bool {
+    !matches!(id, "" | "." | "..")
 }
 
 fn is_loopback(url: &Url) -> bool {

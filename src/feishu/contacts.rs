@@ -3,7 +3,7 @@
 //! The search takes a person's token and no other, and finds what that person may see; the app's own contact range
 //! plays no part, and there is no fallback from one to the other. `department_id_type` is always sent, because a custom
 //! id is otherwise read as an open one. Fields whose scope is missing are absent, not an error. Sources: the pages
-//! "Search departments" and "Get departments in batch" of contact v3.
+//! "Search departments", "Get child departments" and "Get departments in batch" of contact v3.
 
 use std::collections::HashSet;
 
@@ -13,23 +13,24 @@ use serde_json::{Value, json};
 use super::client::{Ask, Feishu};
 use super::codes::Call;
 use super::error::CallError;
+use super::pages::By;
 use super::wire::{id, list, number, text, text_or_empty};
 use crate::domain::ids::{DepartmentId, Timestamp};
 
 /// Characters of a query that are sent. The platform names no limit; no department has a longer name.
 pub const QUERY_CHARS_MAX: usize = 64;
 
-/// Departments on a page. Source: "Search departments", `page_size`.
-const PAGE_SIZE: &str = "50";
-
-/// Pages that are read: 500 departments are more than anybody can choose from.
+/// Pages of a search that are read: 500 departments are more than anybody can choose from.
 pub const PAGES_MAX: usize = 10;
+
+/// Pages of the top level that are read: 10,000 departments, with a call for each page.
+pub const TOP_PAGES_MAX: usize = 200;
 
 /// Ids in one batch call. Source: "Get departments in batch", `department_ids`.
 pub const BATCH_IDS_MAX: usize = 50;
 
 /// The root of the company, in both kinds of id.
-const ROOT: &str = "0";
+pub(super) const ROOT: &str = "0";
 
 /// One department, as far as our scopes let us see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,43 +87,26 @@ impl Feishu {
         if query.is_empty() {
             return Ok(Found::default());
         }
-        match self.search_pages(user_token, &query).await {
-            // Page tokens live for a short while only; one restart is enough for an honest slow moment.
-            Err(PageError { error, page }) if page > 0 && matches!(error.code(), Some(40012 | 48001)) => {
-                self.search_pages(user_token, &query).await.map_err(|PageError { error, .. }| error)
-            }
-            found => found.map_err(|PageError { error, .. }| error),
-        }
+        let ask = Ask::post(Call::SearchDepartments, &json!({"query": query}))
+            .with("department_id_type", IdKind::Open.as_str())
+            .with("user_id_type", "open_id");
+        let listed = self.list(By::Person(user_token), &ask, PAGES_MAX, department).await?;
+        Ok(Found { departments: each_once(listed.items), more: listed.cut.is_some() })
     }
 
-    async fn search_pages(&self, user_token: &SecretString, query: &str) -> Result<Found, PageError> {
-        let body = json!({"query": query});
-        let (mut departments, mut seen) = (vec![], HashSet::new());
-        let mut page_token = String::new();
-        for page in 0..PAGES_MAX {
-            let mut ask = Ask::post(Call::SearchDepartments, &body)
-                .with("department_id_type", IdKind::Open.as_str())
-                .with("user_id_type", "open_id")
-                .with("page_size", PAGE_SIZE);
-            if !page_token.is_empty() {
-                ask = ask.with("page_token", &page_token);
-            }
-            let answer = self.ask(&ask, Some(user_token)).await.map_err(|error| PageError { error, page })?;
-            // The tree may change between two pages and show a department twice.
-            let items = list(&answer.body, "/data/items").iter().filter_map(department);
-            departments.extend(items.filter(|department| seen.insert(department.id.clone())));
-
-            let more = answer.body.pointer("/data/has_more").and_then(Value::as_bool) == Some(true);
-            let next = text_or_empty(&answer.body, "/data/page_token");
-            if !more {
-                return Ok(Found { departments, more: false });
-            }
-            if next.is_empty() || next == page_token {
-                return Ok(Found { departments, more: true });
-            }
-            page_token = next;
-        }
-        Ok(Found { departments, more: true })
+    /// The departments right below the root, all of them, read as the app.
+    ///
+    /// # Errors
+    /// [`CallError`]. Code 40004 means that the app's contact range is not "all members": then nobody may list the root.
+    /// A list without an end is an error as well, since half of a company is not the company.
+    pub async fn top_departments(&self, now: Timestamp) -> Result<Vec<Department>, CallError> {
+        let ask = Ask::get(Call::ChildDepartments)
+            .id(ROOT)
+            .with("department_id_type", IdKind::Open.as_str())
+            .with("user_id_type", "open_id")
+            .with("fetch_child", "false");
+        let listed = self.list(By::App(now), &ask, TOP_PAGES_MAX, department).await?;
+        listed.whole().map(each_once)
     }
 
     /// Reads departments by id as the app, [`BATCH_IDS_MAX`] to a call. Those that do not exist or lie outside the
@@ -167,9 +151,10 @@ impl Feishu {
     }
 }
 
-struct PageError {
-    error: CallError,
-    page: usize,
+/// The tree may change between two pages and show a department twice.
+fn each_once(departments: Vec<Department>) -> Vec<Department> {
+    let mut seen = HashSet::new();
+    departments.into_iter().filter(|department| seen.insert(department.id.clone())).collect()
 }
 
 /// One item; `None` for a deleted department and for one without an open id.

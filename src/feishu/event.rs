@@ -11,9 +11,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::wire::{id, list, moment, object, text, text_or_empty};
-use crate::domain::content::{Body, Content, Mention, Node, Post};
-use crate::domain::ids::{ChatId, MessageId, OpenId, Timestamp, UnionId, UserId};
+use super::content;
+use super::wire::{id, moment, object, text, text_or_empty};
+use crate::domain::content::{Body, Content, Mention};
+use crate::domain::ids::{ChatId, MessageId, OpenId, Timestamp};
 
 /// The one name under which a push is remembered: a second push of the same key changes nothing.
 ///
@@ -216,7 +217,7 @@ fn message(event: &Value) -> Option<MessageReceived> {
         tenant_key: text(event, "/sender/tenant_key").map(str::to_owned),
         created_at: text(message, "/create_time").and_then(moment),
         parent_id: id(message, "/parent_id", MessageId::new),
-        mentions: list(message, "/mentions").iter().filter_map(mention).collect(),
+        mentions: content::mentions(message),
         said: said(message),
     })
 }
@@ -227,57 +228,16 @@ fn stated<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
     text(object, pointer).filter(|said| !said.is_empty())
 }
 
-fn mention(mention: &Value) -> Option<Mention> {
-    Some(Mention {
-        key: text(mention, "/key")?.to_owned(),
-        name: text_or_empty(mention, "/name"),
-        open_id: id(mention, "/id/open_id", OpenId::new),
-        union_id: id(mention, "/id/union_id", UnionId::new),
-        user_id: id(mention, "/id/user_id", UserId::new),
-    })
-}
-
-/// The content is JSON in a string: parsed a second time here.
+/// The content is JSON in a string: parsed a second time, by [`content`].
 fn said(message: &Value) -> MessageBody {
     let message_type = text_or_empty(message, "/message_type");
     let content = text(message, "/content").unwrap_or_default();
     if content.trim().is_empty() {
         return MessageBody::Empty;
     }
-    let parsed: Option<Value> = serde_json::from_str(content).ok();
-    match (message_type.as_str(), parsed) {
-        ("text", Some(content)) => MessageBody::Said(Body::Text(text_or_empty(&content, "/text"))),
-        ("post", Some(content)) => MessageBody::Said(Body::Post(post(&content))),
-        _ => MessageBody::Other { message_type },
-    }
-}
-
-/// Received rich text has no locale around it, unlike the one we send; where it has one after all, that is read.
-fn post(content: &Value) -> Post {
-    let is_post = |value: &Value| value.get("content").is_some() || value.get("title").is_some();
-    let content = match content.as_object() {
-        Some(locales) if !is_post(content) => locales.values().find(|value| is_post(value)).unwrap_or(content),
-        _ => content,
-    };
-    let paragraphs = list(content, "/content");
-    Post {
-        title: text_or_empty(content, "/title"),
-        paragraphs: paragraphs.iter().map(|nodes| list(nodes, "").iter().map(node).collect()).collect(),
-    }
-}
-
-fn node(node: &Value) -> Node {
-    let field = |pointer: &str| text_or_empty(node, pointer);
-    match text(node, "/tag").unwrap_or_default() {
-        "text" => Node::Text { text: field("/text") },
-        "a" => Node::Link { text: field("/text"), href: field("/href") },
-        "at" => Node::At { key: field("/user_id"), name: field("/user_name") },
-        "img" => Node::Image { image_key: field("/image_key") },
-        "media" => Node::Media { file_key: field("/file_key"), image_key: text(node, "/image_key").map(str::to_owned) },
-        "emotion" => Node::Emotion { emoji_type: field("/emoji_type") },
-        "hr" => Node::Rule,
-        "code_block" => Node::Code { language: field("/language"), text: field("/text") },
-        other => Node::Unknown { tag: other.to_owned() },
+    match content::body(&message_type, content) {
+        Some(body) => MessageBody::Said(body),
+        None => MessageBody::Other { message_type },
     }
 }
 

@@ -1,17 +1,19 @@
-//! Single messages and cards: what the bot says in its own name.
+//! Single messages and cards: what the bot says in its own name, and what somebody else has said.
 //!
 //! Unlike `batch_send`, `content` is JSON in a string here, and every message carries a `uuid` under which Feishu
-//! makes at most one within an hour; so these calls are safe to repeat. Sources: the pages "Send message", "Reply" and
-//! "Update card" of `im/v1/messages`.
+//! makes at most one within an hour; so these calls are safe to repeat. Sources: the pages "Send message", "Reply",
+//! "Update card" and "Get message" of `im/v1/messages`.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::client::{Ask, Feishu};
 use super::codes::Call;
+use super::content;
 use super::error::CallError;
-use super::wire::text;
+use super::wire::{id, list, text, text_or_empty};
+use crate::domain::content::{Body, Mention, Post};
 use crate::domain::ids::{ChatId, MessageId, OpenId, Timestamp};
 
 /// Characters a `uuid` may have.
@@ -30,6 +32,35 @@ pub struct Sent {
     pub message_id: MessageId,
     /// Where it stands; Feishu normally says so.
     pub chat_id: Option<ChatId>,
+}
+
+/// A message that was looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedMessage {
+    pub message_id: MessageId,
+    /// As Feishu names it: `text`, `post`, `image`, `interactive` …
+    pub msg_type: String,
+    /// Recalled or deleted; `content` is empty then.
+    pub deleted: bool,
+    /// JSON as text; a card as it was once sent.
+    pub content: String,
+    /// A bot among them has none of the three ids.
+    pub mentions: Vec<Mention>,
+    /// The bot has said it itself, in a message of its own; batch messages cannot be looked up.
+    pub sender_is_this_app: bool,
+    pub chat_id: Option<ChatId>,
+}
+
+impl FetchedMessage {
+    /// What a text or a rich text says, its first locale; `None` for other types.
+    pub fn body(&self) -> Option<Body> {
+        content::body(&self.msg_type, &self.content)
+    }
+
+    /// A rich text in each of its locales, Chinese first; empty for other types.
+    pub fn posts(&self) -> Vec<(String, Post)> {
+        if self.msg_type == "post" { content::posts(&self.content) } else { vec![] }
+    }
 }
 
 impl Feishu {
@@ -79,6 +110,37 @@ impl Feishu {
     pub async fn patch_card(&self, now: Timestamp, card: &MessageId, card_json: &str) -> Result<(), CallError> {
         let ask = Ask { method: Method::PATCH, ..Ask::post(Call::PatchCard, &json!({"content": card_json})) };
         self.ask_as_app(now, &ask.id(card.as_str())).await.map(drop)
+    }
+
+    /// Looks a message up. The bot must be in its chat; in a group that takes the scope `im:message.group_msg` as well.
+    ///
+    /// # Errors
+    /// [`CallError`]; one that was deleted is either an error ([`CallError::message_is_gone`]) or says so itself.
+    pub async fn get_message(&self, now: Timestamp, message: &MessageId) -> Result<FetchedMessage, CallError> {
+        let ask = Ask::get(Call::GetMessage)
+            .id(message.as_str())
+            .with("user_id_type", "open_id")
+            .with("card_msg_content_type", "user_card_content");
+        let answer = self.ask_as_app(now, &ask).await?;
+        let items = list(&answer.body, "/data/items");
+        // A bundle of forwarded messages brings its parts along.
+        let asked = items.iter().find(|item| text(item, "/message_id") == Some(message.as_str()));
+        match asked.or(items.first()) {
+            Some(item) => Ok(self.fetched(item, message)),
+            None => Err(answer.incomplete()),
+        }
+    }
+
+    fn fetched(&self, item: &Value, asked: &MessageId) -> FetchedMessage {
+        FetchedMessage {
+            message_id: id(item, "/message_id", MessageId::new).unwrap_or_else(|| asked.clone()),
+            msg_type: text_or_empty(item, "/msg_type"),
+            deleted: item.get("deleted").and_then(Value::as_bool) == Some(true),
+            content: text_or_empty(item, "/body/content"),
+            mentions: content::mentions(item),
+            sender_is_this_app: text(item, "/sender/id") == Some(self.settings.app_id.as_str()),
+            chat_id: id(item, "/chat_id", ChatId::new),
+        }
     }
 }
 

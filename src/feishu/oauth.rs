@@ -163,7 +163,7 @@ impl Feishu {
             // The default is `plain`.
             ("code_challenge_method", "S256"),
         ];
-        address(&self.settings.accounts_url, "/open-apis/authen/v1/authorize", None, &query)
+        address(&self.settings.accounts_url, "/open-apis/authen/v1/authorize", &[], &query)
     }
 
     /// Trades the code of a redirect for tokens. A code works once, for five minutes.

@@ -13,7 +13,12 @@ pub struct Advice {
 
 /// Words for a code; `None` for codes that the machine deals with alone, and for those nobody documents.
 pub fn advice(code: i64) -> Option<Advice> {
-    app(code).or_else(|| batch(code)).or_else(|| message(code)).or_else(|| contact(code)).or_else(|| login(code))
+    app(code)
+        .or_else(|| batch(code))
+        .or_else(|| message(code))
+        .or_else(|| media(code))
+        .or_else(|| contact(code))
+        .or_else(|| login(code))
 }
 
 const fn say(zh: &'static str, en: &'static str) -> Option<Advice> {
@@ -111,7 +116,7 @@ fn app(code: i64) -> Option<Advice> {
             "App Secret 不正确（是否重置过？）。请在开发者后台 > 凭证与基础信息中核对 FEISHU_APP_SECRET。",
             "The App Secret is wrong (was it reset?). Compare FEISHU_APP_SECRET with Credentials in the console.",
         ),
-        10005 | 10013 | 20013 | 20014 | 99991661 | 99991663 | 99991664 | 99991665 | 99991671 => say(
+        10005 | 10013 | 20013 | 20014 | 99991661 | 99991663 | 99991664 | 99991665 | 99991671 | 234002 => say(
             "飞书不接受应用的访问凭证，重新获取后仍不接受。请核对 FEISHU_APP_ID、FEISHU_APP_SECRET 和应用状态。",
             "Feishu does not take the app's token, not even a fresh one. Check FEISHU_APP_ID, FEISHU_APP_SECRET and the \
              state of the app.",
@@ -234,6 +239,67 @@ fn message(code: i64) -> Option<Advice> {
         230053 => say("此人不再接收机器人的消息。", "This person has stopped the bot's messages."),
         230075 => say("密聊中不能发送。请换一个会话。", "This is a secret chat. Use another chat."),
         232009 => say("这个群已解散。", "This group was dissolved."),
+        _ => None,
+    }
+}
+
+/// Images and files, received and uploaded.
+fn media(code: i64) -> Option<Advice> {
+    match code {
+        234001 => DEFECT,
+        234003 | 234005 | 234008 => say(
+            "飞书找不到这个图片或文件，或它不属于本机器人。请把原文件重新发给机器人后再发起。",
+            "Feishu finds no such image or file, or it is not this bot's. Send it to the bot again and repeat the command.",
+        ),
+        234004 => say(
+            "机器人不在原消息所在的会话里。请先把机器人加入该群，或把内容直接发给机器人。",
+            "The bot is not in the chat of that message. Add it to the group, or send the content to the bot itself.",
+        ),
+        234006 => say(
+            "文件太大：图片不能超过 10 MB，文件不能超过 30 MB。请压缩后重新发送。",
+            "The file is too large: images may have 10 MB, files 30 MB. Make it smaller and send it again.",
+        ),
+        234007 => BOT_OFF,
+        234009 => say(
+            "外部群里的文件不能下载。请把文件直接发给机器人。",
+            "Files of a group with outsiders cannot be fetched. Send the file to the bot itself.",
+        ),
+        234010 => say("文件是空的。请检查后重新发送。", "The file is empty. Check it and send it again."),
+        234011 => say(
+            "飞书不认识这种图片格式。请换成 JPG、PNG、GIF、WEBP、BMP、ICO、TIFF 或 HEIC。",
+            "Feishu does not know this image format. Use JPG, PNG, GIF, WEBP, BMP, ICO, TIFF or HEIC.",
+        ),
+        234037 => say(
+            "文件超过 100 MB，飞书不允许下载。请换一个较小的文件。",
+            "The file has more than 100 MB and cannot be fetched. Use a smaller one.",
+        ),
+        234038 => say(
+            "原消息禁止下载（保密消息或防泄密模式）。请把文件直接发给机器人。",
+            "Downloading is forbidden there (a secret message, or a chat that forbids copying). Send the file to the bot \
+             itself.",
+        ),
+        234039 => say(
+            "图片尺寸太大：GIF 不能超过 2000 x 2000，其他图片不能超过 12000 x 12000。请缩小后重新发送。",
+            "The image has too many pixels: a GIF may have 2000 x 2000, others 12000 x 12000. Scale it down and send it \
+             again.",
+        ),
+        234040 => say(
+            "机器人看不到原消息。请群主在群设置中允许新成员查看历史消息，或把内容直接发给机器人。",
+            "The bot cannot see that message. Ask the group's owner to let new members see the history, or send the \
+             content to the bot itself.",
+        ),
+        234041 => say(
+            "企业的加密密钥已被删除，文件无法读写。请联系企业管理员。",
+            "The company's encryption key was deleted, so files cannot be read or written. Ask the company admin.",
+        ),
+        234042 => say(
+            "企业自己的存储出错（例如空间已满）。请联系企业管理员。",
+            "The company's own storage fails (it may be full). Ask the company admin.",
+        ),
+        234043 => say(
+            "卡片和合并转发消息里的图片、文件不能下载。请把图片或文件单独发给机器人。",
+            "Images and files inside cards and forwarded bundles cannot be fetched. Send the image or file by itself.",
+        ),
         _ => None,
     }
 }

@@ -147,6 +147,15 @@ pub enum UnavailableMode {
     Silent,
 }
 
+/// What `users/batch` does with ids that nobody has. The platform speaks only of people out of sight, who are missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum UnknownPeople {
+    #[default]
+    Missing,
+    /// One of them, and the whole list is refused.
+    Refused,
+}
+
 /// What a batch gets whose ids are all invalid. The platform does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum AllInvalid {
@@ -165,6 +174,7 @@ pub struct Switches {
     pub uuid: UuidMode,
     pub unavailable: UnavailableMode,
     pub all_invalid: AllInvalid,
+    pub unknown_people: UnknownPeople,
     /// Ids that every batch calls invalid.
     pub batch_invalid: Vec<String>,
     /// Messages a day through batch_send, per recipient.
@@ -195,6 +205,7 @@ impl Default for Switches {
             uuid: UuidMode::default(),
             unavailable: UnavailableMode::default(),
             all_invalid: AllInvalid::default(),
+            unknown_people: UnknownPeople::default(),
             batch_invalid: vec![],
             batch_quota: 500_000,
             progress: vec![],

@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 use super::http::{listen, origin_of};
 use super::*;
 
+mod contacts;
+mod content;
+mod sending;
+
 /// What the little bot answers next; 200 and `{}` when the script is over.
 type Script = Arc<Mutex<Vec<(u16, &'static str)>>>;
 

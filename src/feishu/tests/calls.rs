@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::stub::{NOW, Reply, Seen, signed_in};
+use crate::domain::content::{Body, Node, Post};
 use crate::domain::ids::{BatchMessageId, ChatId, DepartmentId, MessageId, OpenId};
 use crate::feishu::batch::{Progress, ReadUsers};
 use crate::feishu::contacts::{Department, IdKind};
@@ -54,6 +55,59 @@ async fn a_message_is_content_in_a_string_under_a_uuid() {
     assert_eq!(seen[0].body, json!({"receive_id": "oc_1", "msg_type": "text", "content": content, "uuid": "u-1"}));
     assert_eq!(seen[2].body, json!({"msg_type": "text", "content": content, "uuid": "u-2"}));
     assert_eq!(seen[3].body, json!({"content": r#"{"schema":"2.0"}"#}));
+}
+
+fn message() -> MessageId {
+    MessageId::new("om_1").expect("an id")
+}
+
+#[tokio::test]
+async fn a_message_is_looked_up_with_its_card_as_it_was_sent() {
+    let post = json!({"title": "通知", "content": [[{"tag": "at", "user_id": "@_user_1", "user_name": "张三"}]]});
+    let item = json!({"message_id": "om_1", "msg_type": "post", "deleted": false, "chat_id": "oc_1", "new_field": 1,
+        "sender": {"id": "ou_1", "id_type": "open_id", "sender_type": "user"}, "body": {"content": post.to_string()},
+        "mentions": [{"key": "@_user_1", "id": "ou_2", "id_type": "open_id", "name": "张三"}]});
+    let stub =
+        signed_in(move |_, _| Reply::ok(json!({"code": 0, "data": {"items": [{"message_id": "om_part"}, item]}})));
+    let fetched = stub.feishu.get_message(NOW, &message()).await.expect("a message");
+    assert_eq!((fetched.message_id.as_str(), fetched.msg_type.as_str()), ("om_1", "post"));
+    assert_eq!((fetched.deleted, fetched.sender_is_this_app), (false, false));
+    assert_eq!(fetched.chat_id, ChatId::new("oc_1"));
+    assert_eq!((fetched.mentions.len(), fetched.mentions[0].open_id.clone()), (1, OpenId::new("ou_2")));
+    assert_eq!(fetched.content, post.to_string());
+    let at = Node::At { key: "@_user_1".into(), name: "张三".into() };
+    let read = Post { title: "通知".into(), paragraphs: vec![vec![at]] };
+    assert_eq!(fetched.body(), Some(Body::Post(read.clone())));
+    assert_eq!(fetched.posts(), [("zh_cn".to_owned(), read)]);
+    let seen = &stub.seen("/im/v1/messages")[0];
+    let query = "user_id_type=open_id&card_msg_content_type=user_card_content";
+    assert_eq!((seen.method.as_str(), seen.target.clone()), ("GET", format!("/open-apis/im/v1/messages/om_1?{query}")));
+}
+
+#[tokio::test]
+async fn a_message_may_be_the_bots_own_or_gone_or_hardly_there() {
+    let fetch = async |items: Value| {
+        let stub = signed_in(move |_, _| Reply::ok(json!({"code": 0, "data": {"items": items}})));
+        stub.feishu.get_message(NOW, &message()).await
+    };
+    let own =
+        json!([{"msg_type": "interactive", "sender": {"id": "cli_1", "id_type": "app_id", "sender_type": "app"}}]);
+    let own = fetch(own).await.expect("a message");
+    assert_eq!((own.sender_is_this_app, own.message_id.as_str()), (true, "om_1"));
+    assert_eq!((own.body(), own.posts()), (None, vec![]));
+    let other = json!([{"sender": {"id": "cli_2", "id_type": "app_id", "sender_type": "app"}}]);
+    assert!(!fetch(other).await.expect("a message").sender_is_this_app);
+
+    let gone = fetch(json!([{"message_id": "om_1", "deleted": true, "msg_type": "text"}])).await.expect("a message");
+    assert_eq!((gone.deleted, gone.content.as_str(), gone.body()), (true, "", None));
+    for nothing in [json!([]), json!(null)] {
+        fetch(nothing).await.expect_err("no message");
+    }
+    for code in [230110, 230050, 99992354] {
+        let stub = signed_in(move |_, _| Reply::code(400, code));
+        let error = stub.feishu.get_message(NOW, &message()).await.expect_err("gone");
+        assert!(error.message_is_gone(), "{code}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::content::{Node, Post};
 
 fn parse(event_type: &str, event: Value) -> Event {
     let body = json!({"schema": "2.0", "event": event, "unheard_of": [1],

@@ -2,5 +2,7 @@
 
 mod calls;
 mod login;
+mod media;
+mod people;
 mod stub;
 mod transport;

@@ -19,7 +19,9 @@ pub struct Seen {
     /// Path and query as written.
     pub target: String,
     pub headers: Vec<(String, String)>,
+    /// Null where it is no JSON.
     pub body: Value,
+    pub bytes: Vec<u8>,
 }
 
 impl Seen {
@@ -36,7 +38,9 @@ impl Seen {
 pub enum Reply {
     /// Status, header lines, body; the connection is closed afterwards.
     Whole(u16, &'static str, String),
-    /// The same, and the connection stays open.
+    /// Header lines and the bytes of a file, with status 200.
+    File(&'static str, Vec<u8>),
+    /// JSON, and the connection stays open.
     KeptAlive(Value),
     /// A part of an answer, then nothing more.
     Torn(&'static str),
@@ -116,23 +120,25 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Seen>>, answer: &dyn Fn(&Seen, usize
             log.push(seen.clone());
             log.iter().filter(|seen| seen.target.split('?').next() == Some(&path)).count() - 1
         };
-        let (text, stay) = match answer(&seen, nth) {
+        let (bytes, stay) = match answer(&seen, nth) {
             Reply::Whole(status, headers, body) => {
-                (whole(status, &format!("Connection: close\r\n{headers}"), &body), false)
+                (whole(status, &format!("Connection: close\r\n{headers}"), body.as_bytes()), false)
             }
-            Reply::KeptAlive(body) => (whole(200, "", &body.to_string()), true),
-            Reply::Torn(text) => (text.to_owned(), false),
-            Reply::HangUp => (String::new(), false),
+            Reply::File(headers, bytes) => (whole(200, &format!("Connection: close\r\n{headers}"), &bytes), false),
+            Reply::KeptAlive(body) => (whole(200, "", body.to_string().as_bytes()), true),
+            Reply::Torn(text) => (text.as_bytes().to_vec(), false),
+            Reply::HangUp => (vec![], false),
         };
-        let _ = reader.get_mut().write_all(text.as_bytes());
+        let _ = reader.get_mut().write_all(&bytes);
         if !stay {
             return;
         }
     }
 }
 
-fn whole(status: u16, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+fn whole(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
 }
 
 fn request(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
@@ -152,10 +158,10 @@ fn request(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
             None => break,
         }
     }
-    let mut seen = Seen { method, target, headers, body: Value::Null };
+    let mut seen = Seen { method, target, headers, body: Value::Null, bytes: vec![] };
     let length = seen.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    seen.body = serde_json::from_slice(&body).unwrap_or_default();
+    seen.bytes = vec![0; length];
+    reader.read_exact(&mut seen.bytes).ok()?;
+    seen.body = serde_json::from_slice(&seen.bytes).unwrap_or_default();
     Some(seen)
 }

@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::super::faults::UnknownPeople;
 use super::super::people::Employee;
 use super::super::world::World;
-use super::{Ask, Caller, Reply};
+use super::departments::{BROAD, held, named_by, page, size_beyond};
+use super::{Ask, Caller, Reply, gate};
 
 /// Whether the app's contact range holds a person.
 fn in_range(world: &World, person: &Employee) -> bool {
@@ -19,57 +21,141 @@ fn id_of(person: &Employee, kind: Option<&str>) -> String {
     }
 }
 
-fn card_of(person: &Employee) -> Value {
-    json!({"open_id": person.open_id, "union_id": person.union_id, "name": person.name, "en_name": "",
-        "department_ids": person.departments,
-        "status": {"is_frozen": false, "is_resigned": person.resigned, "is_activated": true, "is_exited": false, "is_unjoin": false}})
+/// The refusal of an id kind that does not exist, or that the caller may not use.
+fn wrong_kind(world: &mut World, ask: &Ask) -> Option<Reply> {
+    match ask.query("user_id_type") {
+        None | Some("open_id" | "union_id") => None,
+        Some("user_id") => gate::lacks_scope(world, &ask.caller, &["contact:user.employee_id:readonly"]),
+        Some(_) => Some(Reply::fail(400, 40_001, "user_id_type is invalid")),
+    }
+}
+
+/// People as this caller's scopes show them; a field without its scope is absent.
+fn cards_of(world: &mut World, ask: &Ask, people: &[Employee]) -> Vec<Value> {
+    // The page does not say what somebody directly under the root is in.
+    let root: &[&str] = if world.chance(2) { &["0"] } else { &[] };
+    people.iter().map(|person| card_of(world, ask, person, root)).collect()
+}
+
+fn card_of(world: &World, ask: &Ask, person: &Employee, root: &[&str]) -> Value {
+    let scopes = held(world, ask);
+    let broad = BROAD.iter().any(|scope| scopes.contains(*scope));
+    let mut card = json!({"open_id": person.open_id, "union_id": person.union_id, "mobile_visible": true});
+    if scopes.contains("contact:user.employee_id:readonly") {
+        card["user_id"] = person.user_id.clone().into();
+    }
+    if broad || scopes.contains("contact:user.base:readonly") {
+        card["name"] = person.name.clone().into();
+        card["en_name"] = "".into();
+    }
+    if broad || scopes.contains("contact:user.department:readonly") {
+        let by_custom_id = ask.query("department_id_type") == Some("department_id");
+        let named = |id: &String| match world.company.department_by_id(id) {
+            Some(department) if by_custom_id => department.department_id.clone(),
+            _ => id.clone(),
+        };
+        let departments: Vec<String> = person.departments.iter().map(named).collect();
+        card["department_ids"] = if departments.is_empty() { json!(root) } else { json!(departments) };
+    }
+    if broad || scopes.contains("contact:user.employee:readonly") {
+        card["status"] = status_of(person);
+    }
+    card
+}
+
+fn status_of(person: &Employee) -> Value {
+    json!({"is_frozen": false, "is_resigned": person.resigned, "is_activated": true, "is_exited": false,
+        "is_unjoin": false})
+}
+
+/// The refusal of an id that nobody has: the endpoint's own code, or the gateway's for this kind of id.
+fn nobody(world: &mut World, kind: Option<&str>) -> Reply {
+    if world.chance(2) {
+        return Reply::fail(400, 41_012, "user id is invalid error");
+    }
+    let codes = match kind {
+        Some("union_id") => [99_992_363, 99_992_364],
+        Some("user_id") => [99_992_359, 99_992_360],
+        _ => [99_992_351, 99_992_351],
+    };
+    Reply::fail(400, codes[usize::from(world.chance(2))], "these ids not existed")
 }
 
 /// `users/:user_id`
 pub fn user(world: &mut World, ask: &Ask) -> Reply {
-    let kind = ask.query("user_id_type");
-    let found = world.company.people.iter().find(|person| id_of(person, kind) == ask.params[0]);
-    match found {
-        None if ask.params[0].starts_with("ou_") || kind.is_none() => {
-            Reply::fail(400, 99_992_351, "not a valid open_id")
-        }
-        None => Reply::fail(400, 41_012, "user id invalid"),
-        Some(person) if ask.caller == Caller::App && !in_range(world, person) => {
-            Reply::fail(400, 41_050, "no user authority error")
-        }
-        Some(person) => Reply::ok(json!({"user": card_of(person)})),
+    if let Some(refusal) = wrong_kind(world, ask) {
+        return refusal;
     }
+    let kind = ask.query("user_id_type");
+    let Some(person) = world.company.people.iter().find(|person| id_of(person, kind) == ask.params[0]).cloned() else {
+        return nobody(world, kind);
+    };
+    if ask.caller == Caller::App && !in_range(world, &person) {
+        return Reply::fail(400, 41_050, "no user authority error");
+    }
+    let card = cards_of(world, ask, &[person]).remove(0);
+    Reply::ok(json!({"user": card}))
+}
+
+/// `users/batch`: who is out of sight is missing. The page says nothing of who does not exist.
+pub fn batch(world: &mut World, ask: &Ask) -> Reply {
+    if let Some(refusal) = wrong_kind(world, ask) {
+        return refusal;
+    }
+    let ids: Vec<&str> = ask.query.iter().filter(|(key, _)| key == "user_ids").map(|(_, id)| id.as_str()).collect();
+    if ids.is_empty() || ids.len() > 50 {
+        return Reply::fail(400, 40_001, "1 to 50 user_ids");
+    }
+    let kind = ask.query("user_id_type");
+    let exists = |id: &str| world.company.people.iter().any(|person| id_of(person, kind) == id);
+    if world.switches.unknown_people == UnknownPeople::Refused && !ids.iter().all(|id| exists(id)) {
+        return nobody(world, kind);
+    }
+    let people = world.company.people.iter();
+    let people = people.filter(|person| ids.contains(&id_of(person, kind).as_str()));
+    let people: Vec<Employee> =
+        people.filter(|person| ask.caller != Caller::App || in_range(world, person)).cloned().collect();
+    let items = cards_of(world, ask, &people);
+    Reply::ok(json!({"items": items}))
 }
 
 /// `users/find_by_department`: direct members only.
 pub fn find_by_department(world: &mut World, ask: &Ask) -> Reply {
+    if let Some(refusal) = wrong_kind(world, ask) {
+        return refusal;
+    }
     let Some(id) = ask.query("department_id") else {
         return Reply::fail(400, 40_001, "department_id is missing");
     };
-    let size = ask.query("page_size").unwrap_or("10").parse::<usize>().unwrap_or(0);
-    if !(1..=50).contains(&size) {
+    if size_beyond(ask, 50) {
         return Reply::fail(400, 40_011, "page_size is out of range");
     }
-    let everybody = world.app.contact_range.is_none();
-    let inside = match world.company.department_by_id(id) {
-        _ if id == "0" && (everybody || ask.caller != Caller::App) => None,
-        Some(department) if world.in_range(&department.open_department_id) => {
-            Some(department.open_department_id.clone())
+    let inside = if id == "0" {
+        if ask.caller == Caller::App && world.app.contact_range.is_some() {
+            return Reply::fail(403, 40_004, "no department authority");
         }
-        Some(_) => return Reply::fail(403, 40_004, "no department authority"),
-        None if id == "0" => return Reply::fail(403, 40_004, "no department authority"),
-        None => return Reply::fail(400, 40_015, "no such department"),
+        None
+    } else {
+        match named_by(world, ask, id) {
+            Err(reply) => return reply,
+            Ok(at) => Some(world.company.departments[at].open_department_id.clone()),
+        }
     };
-    let direct = |p: &&Employee| {
+    if inside.as_ref().is_some_and(|id| !world.in_range(id)) {
+        return Reply::fail(403, 40_004, "no department authority");
+    }
+    let people = &world.company.people;
+    let direct = |p: &Employee| {
         !p.resigned && inside.as_ref().map_or_else(|| p.departments.is_empty(), |id| p.departments.contains(id))
     };
-    let from: usize = ask.query("page_token").and_then(|token| token.parse().ok()).unwrap_or(0);
-    let all: Vec<Value> = world.company.people.iter().filter(direct).map(card_of).collect();
-    let items: Vec<&Value> = all.iter().skip(from).take(size).collect();
-    let next = from + items.len();
-    let mut data = json!({"items": items, "has_more": next < all.len()});
-    if next < all.len() {
-        data["page_token"] = next.to_string().into();
+    let found = (0..people.len()).filter(|at| direct(&people[*at])).collect();
+    let Ok((found, token)) = page(world, ask, found, 10) else {
+        return Reply::fail(400, 40_012, "page_token is invalid");
+    };
+    let found: Vec<Employee> = found.iter().map(|at| world.company.people[*at].clone()).collect();
+    let mut data = json!({"items": cards_of(world, ask, &found), "has_more": token.is_some()});
+    if let Some(token) = token {
+        data["page_token"] = token.into();
     }
     Reply::ok(data)
 }
@@ -80,31 +166,41 @@ fn strings<'a>(ask: &'a Ask, key: &str) -> Vec<&'a str> {
 
 /// `users/batch_get_id`: an address without `user_id` was not found, or may not be.
 pub fn batch_get_id(world: &mut World, ask: &Ask) -> Reply {
+    if let Some(refusal) = wrong_kind(world, ask) {
+        return refusal;
+    }
     let (emails, mobiles) = (strings(ask, "emails"), strings(ask, "mobiles"));
     if emails.len() > 50 || mobiles.len() > 50 || (emails.is_empty() && mobiles.is_empty()) {
         return Reply::fail(400, 40_001, "1 to 50 emails or mobiles");
     }
     let resigned_too = ask.json["include_resigned"] == true;
     let kind = ask.query("user_id_type");
-    let find = |fits: &dyn Fn(&Employee) -> bool| {
+    // How an address comes back is not said: as it was written, or as the platform keeps it.
+    let as_kept = world.chance(2);
+    let scopes = held(world, ask);
+    let with_status = ["contact:user.employee:readonly"].iter().chain(&BROAD).any(|scope| scopes.contains(*scope));
+    let mut list = vec![];
+    let mut add = |key: &str, given: &str, kept: &dyn Fn(&Employee) -> String, fits: &dyn Fn(&Employee) -> bool| {
         let people = world.company.people.iter();
         let person = people.filter(|p| fits(p) && in_range(world, p)).find(|p| resigned_too || !p.resigned);
-        person.map(|person| id_of(person, kind))
-    };
-    let mut list = vec![];
-    let mut add = |key: &str, given: &str, found: Option<String>| {
         let mut entry = json!({key: given});
-        if let Some(id) = found {
-            entry["user_id"] = id.into();
+        if let Some(person) = person {
+            entry["user_id"] = id_of(person, kind).into();
+            if as_kept {
+                entry[key] = kept(person).into();
+            }
+            if with_status {
+                entry["status"] = status_of(person);
+            }
         }
         list.push(entry);
     };
-    for email in emails {
-        add("email", email, find(&|p| p.email.eq_ignore_ascii_case(email)));
-    }
     for mobile in mobiles {
-        let bare = mobile.trim_start_matches("+86");
-        add("mobile", mobile, find(&|p| p.mobile == bare));
+        let bare = mobile.strip_prefix("+86").unwrap_or(mobile);
+        add("mobile", mobile, &|p| format!("+86{}", p.mobile), &|p| p.mobile == bare);
+    }
+    for email in emails {
+        add("email", email, &|p| p.email.clone(), &|p| p.email.eq_ignore_ascii_case(email));
     }
     Reply::ok(json!({"user_list": list}))
 }

@@ -9,13 +9,14 @@ use super::super::world::World;
 use super::{Ask, Caller, Reply};
 
 /// Scopes that show every field.
-const BROAD: [&str; 3] =
+pub const BROAD: [&str; 3] =
     ["contact:contact:access_as_app", "contact:contact:readonly", "contact:contact:readonly_as_app"];
 
 /// How long a page token stays good.
 const PAGE_LIFE_MS: i64 = 600_000;
 
-fn held(world: &World, ask: &Ask) -> BTreeSet<String> {
+/// The scopes of whoever asks.
+pub fn held(world: &World, ask: &Ask) -> BTreeSet<String> {
     match &ask.caller {
         Caller::User(_, scopes) => scopes.clone(),
         _ => world.app.tenant_scopes.clone(),
@@ -63,7 +64,7 @@ fn item(world: &World, ask: &Ask, department: &Department) -> Value {
 ///
 /// # Errors
 /// A page token that is unknown or too old.
-fn page(world: &mut World, ask: &Ask, all: Vec<usize>, default: usize) -> Result<(Vec<usize>, Option<String>), ()> {
+pub fn page(world: &mut World, ask: &Ask, all: Vec<usize>, default: usize) -> Result<(Vec<usize>, Option<String>), ()> {
     let size = ask.query("page_size").map_or(Ok(default), |size| size.parse().map_err(|_| ()))?;
     let size = size.min(world.switches.page_at_most).max(1);
     let now = world.now();
@@ -95,7 +96,8 @@ fn listing(world: &World, ask: &Ask, (page, token): (Vec<usize>, Option<String>)
     Reply::ok(data)
 }
 
-fn size_beyond(ask: &Ask, most: usize) -> bool {
+/// Whether `page_size` is none of 1 to `most`.
+pub fn size_beyond(ask: &Ask, most: usize) -> bool {
     ask.query("page_size").is_some_and(|size| !size.parse::<usize>().is_ok_and(|size| (1..=most).contains(&size)))
 }
 
@@ -118,7 +120,7 @@ pub fn search(world: &mut World, ask: &Ask) -> Reply {
 ///
 /// # Errors
 /// The reply for an id of the other kind, or of nothing.
-fn named_by(world: &World, ask: &Ask, id: &str) -> Result<usize, Reply> {
+pub fn named_by(world: &World, ask: &Ask, id: &str) -> Result<usize, Reply> {
     let custom = match ask.query("department_id_type") {
         Some("department_id") => true,
         Some("open_department_id") | None => false,

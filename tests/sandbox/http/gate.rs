@@ -53,6 +53,13 @@ const FETCH: &[&str] = &["im:message", "im:message:readonly", "im:message.histor
 const RECALL: &[&str] = &["im:message", "im:message:recall", "im:message:send_as_bot"];
 const BATCH: &[&str] = &["im:message:send_multi_users", "im:message:send_multi_depts"];
 const RESOURCE: &[&str] = &["im:resource", "im:resource:upload"];
+const USERS: &[&str] = &[
+    "contact:contact.base:readonly",
+    "contact:contact:access_as_app",
+    "contact:contact:readonly",
+    "contact:contact:readonly_as_app",
+];
+const USERS_BATCH: &[&str] = &["contact:contact.base:readonly"];
 const USER_ID: &[&str] = &["contact:user.id:readonly"];
 const PROFILE: &[&str] = &["contact:user.basic_profile:readonly"];
 
@@ -83,7 +90,8 @@ pub const ROUTES: &[Route] = &[
     route("users.find_by_department", "GET", "/open-apis/contact/v3/users/find_by_department", Takes::Either, Tier::Four, CONTACT, contacts::find_by_department),
     route("users.batch_get_id", "POST", "/open-apis/contact/v3/users/batch_get_id", Takes::Tenant, Tier::Four, USER_ID, contacts::batch_get_id),
     route("users.basic_batch", "POST", "/open-apis/contact/v3/users/basic_batch", Takes::Tenant, Tier::PerSecond(5), PROFILE, contacts::basic_batch),
-    route("users.get", "GET", "/open-apis/contact/v3/users/:id", Takes::Either, Tier::Four, CONTACT, contacts::user),
+    route("users.batch", "GET", "/open-apis/contact/v3/users/batch", Takes::Either, Tier::Four, USERS_BATCH, contacts::batch),
+    route("users.get", "GET", "/open-apis/contact/v3/users/:id", Takes::Either, Tier::Four, USERS, contacts::user),
     route("scopes", "GET", "/open-apis/contact/v3/scopes", Takes::Tenant, Tier::Four, CONTACT, contacts::scopes),
     route("bot_info", "GET", "/open-apis/bot/v3/info", Takes::Tenant, Tier::Unlisted, NO_SCOPES, auth::bot_info),
     route("batch_send", "POST", "/open-apis/message/v4/batch_send/", Takes::Tenant, Tier::Four, NO_SCOPES, batches::send),
@@ -99,9 +107,9 @@ pub const ROUTES: &[Route] = &[
     route("messages.resource", "GET", "/open-apis/im/v1/messages/:id/resources/:key", Takes::Tenant, Tier::Four, FETCH, uploads::resource),
     route("card.update", "POST", "/open-apis/interactive/v1/card/update", Takes::Tenant, Tier::Four, UPDATE, patches::delayed_update),
     route("images.create", "POST", "/open-apis/im/v1/images", Takes::Tenant, Tier::Four, RESOURCE, uploads::image),
-    route("images.get", "GET", "/open-apis/im/v1/images/:key", Takes::Tenant, Tier::Four, RESOURCE, uploads::get_image),
+    route("images.get", "GET", "/open-apis/im/v1/images/:key", Takes::Tenant, Tier::Four, NO_SCOPES, uploads::get_image),
     route("files.create", "POST", "/open-apis/im/v1/files", Takes::Tenant, Tier::Four, RESOURCE, uploads::file),
-    route("files.get", "GET", "/open-apis/im/v1/files/:key", Takes::Tenant, Tier::Four, RESOURCE, uploads::get_file),
+    route("files.get", "GET", "/open-apis/im/v1/files/:key", Takes::Tenant, Tier::Four, NO_SCOPES, uploads::get_file),
 ];
 
 /// Codes after which the same request cannot succeed either: a caller that repeats it unchanged has not listened.
@@ -256,24 +264,33 @@ fn admit(world: &mut World, route: &Route, ask: &mut Ask) -> Reply {
 }
 
 fn out_of_scope(world: &mut World, route: &Route, ask: &Ask) -> Option<Reply> {
-    let (held, code, status) = match &ask.caller {
-        Caller::Nobody => return None,
-        Caller::User(_, scopes) => (scopes.clone(), 99_991_679, 401),
-        Caller::App => (world.app.tenant_scopes.clone(), 99_991_672, 400),
-    };
-    if route.scopes.is_empty() || route.scopes.iter().any(|scope| held.contains(*scope)) {
+    if route.scopes.is_empty() {
         return None;
     }
+    let reply = lacks_scope(world, &ask.caller, route.scopes)?;
     if ask.caller == Caller::App && route.pattern.contains("/im/v1/") {
         return Some(Reply::fail(400, 230_027, "Lack of necessary permissions"));
     }
+    Some(reply)
+}
+
+/// The refusal of a caller who has none of these scopes.
+pub fn lacks_scope(world: &mut World, caller: &Caller, scopes: &[&str]) -> Option<Reply> {
+    let (held, code, status) = match caller {
+        Caller::Nobody => return None,
+        Caller::User(_, scopes) => (scopes, 99_991_679, 401),
+        Caller::App => (&world.app.tenant_scopes, 99_991_672, 400),
+    };
+    if scopes.iter().any(|scope| held.contains(*scope)) {
+        return None;
+    }
     // Both shapes of the violations list are seen in the wild.
     let violations: Vec<Value> = if world.chance(2) {
-        route.scopes.iter().map(|s| json!({"type": "action_privilege_required", "subject": s})).collect()
+        scopes.iter().map(|s| json!({"type": "action_privilege_required", "subject": s})).collect()
     } else {
-        route.scopes.iter().map(|s| json!({"scope": s, "url": "https://open.feishu.cn/app"})).collect()
+        scopes.iter().map(|s| json!({"scope": s, "url": "https://open.feishu.cn/app"})).collect()
     };
-    let msg = format!("Access denied. One of the following scopes is required: {:?}", route.scopes);
+    let msg = format!("Access denied. One of the following scopes is required: {scopes:?}");
     let error = json!({"log_id": "2026120100000000", "permission_violations": violations});
     Some(Reply::json(status, json!({"code": code, "msg": msg, "error": error})))
 }

@@ -98,7 +98,7 @@ fn write(world: &mut World, endpoint: &str, ask: &Ask, chat_id: &str, parent_id:
             return Reply::fail(400, 230_049, "The message is being sent.");
         }
         let found = world.message(&message_id).expect("a uuid leads to a message").clone();
-        return Reply::ok(shown(world, &found, true));
+        return Reply::ok(shown(world, &found, true, None));
     }
     if !world.rates.narrow(&format!("chat:{chat_id}"), now) && world.switches.rates {
         return wrong(world, endpoint, 230_020, "more than 5 messages a second to one chat");
@@ -123,7 +123,7 @@ fn write(world: &mut World, endpoint: &str, ask: &Ask, chat_id: &str, parent_id:
         world.uuids.insert(key, (message.message_id.clone(), now, said));
     }
     world.messages.push(message.clone());
-    Reply::ok(shown(world, &message, true))
+    Reply::ok(shown(world, &message, true, None))
 }
 
 /// Parses and judges `content` by `msg_type`.
@@ -177,46 +177,103 @@ pub fn card(world: &mut World, endpoint: &str, card: Value) -> Result<Value, Rep
     Ok(card)
 }
 
-/// A message as replies and GET show it. `whole` shows a card as it was sent, not simplified.
-fn shown(world: &World, message: &Message, whole: bool) -> Value {
-    let (id, kind) = match &message.author {
-        Author::Bot => (&world.app.app_id, "app"),
-        Author::Person(open_id) => (open_id, "user"),
+/// A person's id of a kind; of a bot, whatever the kind, its app id.
+fn named(world: &World, open_id: &str, kind: &str) -> (String, String) {
+    let person = world.company.by_open_id(open_id);
+    match (person, kind) {
+        (None, _) => (world.app.app_id.clone(), "app_id".into()),
+        (Some(person), "union_id") => (person.union_id.clone(), kind.into()),
+        (Some(person), "user_id") => (person.user_id.clone(), kind.into()),
+        (Some(person), _) => (person.open_id.clone(), "open_id".into()),
+    }
+}
+
+/// Mentions as GET shows them: one id each, where the event has an object of ids.
+fn mentions(world: &World, message: &Message, kind: &str) -> Vec<Value> {
+    let mut mentions = vec![];
+    for mention in message.mentions.as_array().into_iter().flatten() {
+        let (id, id_type) = named(world, mention["id"]["open_id"].as_str().unwrap_or_default(), kind);
+        mentions.push(json!({"key": mention["key"], "id": id, "id_type": id_type, "name": mention["name"],
+            "tenant_key": mention["tenant_key"]}));
+    }
+    mentions
+}
+
+/// A message as replies and GET show it. `whole` shows a card as it was sent, not simplified; people are named by
+/// `kind`.
+fn shown(world: &World, message: &Message, whole: bool, kind: Option<&str>) -> Value {
+    let kind = kind.unwrap_or("open_id");
+    let ((id, id_type), sender_type) = match &message.author {
+        Author::Bot => ((world.app.app_id.clone(), "app_id".to_owned()), "app"),
+        Author::Person(open_id) => (named(world, open_id, kind), "user"),
     };
     let content = if message.msg_type == "interactive" && !whole {
-        let title = message.content.pointer("/header/title/content").cloned().unwrap_or_default();
-        json!({"title": title, "elements": [[{"tag": "text", "text": super::super::person::words(&message.content)}]]})
+        cards::simplified(&message.content)
     } else {
         message.content.clone()
     };
     let mut shown = json!({"message_id": message.message_id, "msg_type": message.msg_type,
         "create_time": message.created_ms.to_string(), "update_time": message.updated_ms.to_string(),
         "deleted": message.deleted, "updated": message.edits > 0, "chat_id": message.chat_id,
-        "sender": {"id": id, "id_type": if kind == "app" { "app_id" } else { "open_id" }, "sender_type": kind,
-            "tenant_key": world.app.tenant_key},
+        "sender": {"id": id, "id_type": id_type, "sender_type": sender_type, "tenant_key": world.app.tenant_key},
         "body": {"content": content.to_string()}});
     if let Some(parent) = &message.parent_id {
         shown["parent_id"] = parent.clone().into();
-        shown["root_id"] = parent.clone().into();
+        shown["root_id"] = world.root_of(parent).into();
     }
-    if message.mentions.as_array().is_some_and(|mentions| !mentions.is_empty()) {
-        shown["mentions"] = message.mentions.clone();
+    let mentions = mentions(world, message, kind);
+    if !mentions.is_empty() {
+        shown["mentions"] = mentions.into();
     }
     shown
 }
 
 /// `messages/:id`
 pub fn get(world: &mut World, ask: &Ask) -> Reply {
+    let kind = ask.query("user_id_type");
+    if ask.params[0].starts_with("bm-") {
+        return wrong(world, "messages.get", 230_001, "batch messages cannot be read");
+    }
+    if !matches!(kind, None | Some("open_id" | "union_id" | "user_id")) {
+        return wrong(world, "messages.get", 230_001, "user_id_type is invalid");
+    }
+    if !matches!(ask.query("card_msg_content_type"), None | Some("user_card_content")) {
+        return wrong(world, "messages.get", 230_001, "card_msg_content_type is invalid");
+    }
+    if !world.app.bot_ability {
+        return Reply::fail(400, 230_006, "Bot ability is not activated.");
+    }
     let Some(message) = world.message(&ask.params[0]).cloned() else {
         return Reply::fail(400, 99_992_354, "message_id does not exist");
     };
-    if message.deleted {
+    match world.p2p.get(&message.chat_id) {
+        Some(open_id) if !world.employee(open_id).available || world.employee(open_id).resigned => {
+            return Reply::fail(400, 230_013, "Bot has NO availability to this user.");
+        }
+        Some(_) => {}
+        None if !bot_is_in(world, &message.chat_id) => {
+            return Reply::fail(400, 230_002, "The bot can not be outside the group.");
+        }
+        // `im:message` alone opens private chats only.
+        None if !world.app.tenant_scopes.contains("im:message.group_msg") => {
+            return Reply::fail(400, 230_027, "Lack of necessary permissions: im:message.group_msg");
+        }
+        None => {}
+    }
+    // A recalled message is there without its content, a deleted one is not there; stories know only one of the two.
+    if message.deleted && world.chance(2) {
         return Reply::fail(400, 230_110, "The message has been deleted.");
     }
-    let group = !world.p2p.contains_key(&message.chat_id);
-    if group && !["im:message", "im:message.group_msg"].iter().any(|scope| world.app.tenant_scopes.contains(*scope)) {
-        return Reply::fail(400, 230_027, "Lack of necessary permissions: im:message.group_msg");
-    }
     let whole = ask.query("card_msg_content_type") == Some("user_card_content");
-    Reply::ok(json!({"items": [shown(world, &message, whole)]}))
+    let mut item = shown(world, &message, whole, kind);
+    if message.deleted {
+        item["body"] = json!({});
+    }
+    Reply::ok(json!({"items": [item]}))
+}
+
+/// Whether the bot is a member of this chat; of a private one it always is.
+pub fn bot_is_in(world: &World, chat_id: &str) -> bool {
+    world.p2p.contains_key(chat_id)
+        || world.company.groups.iter().any(|group| group.chat_id == chat_id && group.bot_inside)
 }

@@ -3,15 +3,17 @@
 use serde_json::json;
 
 use super::super::world::{Upload, World};
-use super::messages::wrong;
+use super::messages::{bot_is_in, wrong};
+use super::pictures::look;
 use super::{Ask, Reply};
 
 const IMAGE_BYTES_MAX: usize = 10 << 20;
 const FILE_BYTES_MAX: usize = 30 << 20;
-
-/// The first bytes of the formats the platform takes.
-const MAGIC: [&[u8]; 8] =
-    [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"\x00\x00\x01\x00", b"II*\x00", b"MM\x00*", b"RIFF"];
+/// Bytes of a resource that can be downloaded.
+const DOWNLOAD_BYTES_MAX: usize = 100 << 20;
+/// Pixels on each side of a GIF, and of other images.
+const GIF_SIDE_MAX: u32 = 2_000;
+const SIDE_MAX: u32 = 12_000;
 
 /// One part of a multipart body.
 struct Part {
@@ -88,9 +90,12 @@ pub fn image(world: &mut World, ask: &Ask) -> Reply {
     if upload.bytes.len() > IMAGE_BYTES_MAX {
         return Reply::fail(400, 234_006, "The file size exceed the max value.");
     }
-    let heic = upload.bytes.get(4..8) == Some(b"ftyp");
-    if !heic && !MAGIC.iter().any(|magic| upload.bytes.starts_with(magic)) {
+    let Some(picture) = look(&upload.bytes) else {
         return Reply::fail(400, 234_011, "Can't recognize the image format.");
+    };
+    let most = if picture.gif { GIF_SIDE_MAX } else { SIDE_MAX };
+    if picture.pixels.is_some_and(|(width, height)| width > most || height > most) {
+        return Reply::fail(400, 234_039, "Image resolution exceeds limit.");
     }
     let key = world.fresh_id("img_v3_");
     world.images.insert(key.clone(), upload);
@@ -119,18 +124,32 @@ pub fn file(world: &mut World, ask: &Ask) -> Reply {
     Reply::ok(json!({"file_key": key}))
 }
 
+/// A file as it is given out, with the content type of its name's end.
 fn binary(bytes: Vec<u8>, name: &str) -> Reply {
-    let mut reply = Reply::html(200, "").with("Content-Disposition", format!("attachment; filename=\"{name}\""));
-    reply.content_type = "application/octet-stream".into();
+    let kind = match name.rsplit('.').next().unwrap_or_default() {
+        "png" => "image/png",
+        "jpg" => "image/jpeg",
+        "gif" => "image/gif",
+        "csv" => "text/csv",
+        "txt" => "text/plain",
+        "json" => "application/json",
+        _ => "application/octet-stream",
+    };
+    let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    let mut reply = Reply::html(200, "").with("Content-Disposition", format!("attachment; filename*=UTF-8''{name}"));
+    reply.content_type = kind.into();
     reply.bytes = bytes;
     reply
 }
 
 /// `images/:key`
 pub fn get_image(world: &mut World, ask: &Ask) -> Reply {
+    if !world.app.bot_ability {
+        return Reply::fail(400, 234_007, "App does not enable bot feature.");
+    }
     match world.images.get(&ask.params[0]) {
         Some(image) => binary(image.bytes.clone(), "image"),
-        None => Reply::fail(400, 234_005, "The image was not uploaded by this app."),
+        None => not_ours(world),
     }
 }
 
@@ -138,7 +157,16 @@ pub fn get_image(world: &mut World, ask: &Ask) -> Reply {
 pub fn get_file(world: &mut World, ask: &Ask) -> Reply {
     match world.files.get(&ask.params[0]) {
         Some(file) => binary(file.bytes.clone(), "file"),
-        None => Reply::fail(400, 234_008, "The file was not uploaded by this app."),
+        None => not_ours(world),
+    }
+}
+
+/// A key that nobody knows, and one of another app: the simulated tenant has no other apps, so it may be either.
+fn not_ours(world: &mut World) -> Reply {
+    if world.chance(2) {
+        Reply::fail(400, 234_005, "Image has been deleted")
+    } else {
+        Reply::fail(400, 234_008, "The app is not the resource sender")
     }
 }
 
@@ -153,11 +181,20 @@ pub fn resource(world: &mut World, ask: &Ask) -> Reply {
     if message.deleted {
         return Reply::fail(400, 230_110, "The message has been deleted.");
     }
+    if !bot_is_in(world, &message.chat_id) {
+        return Reply::fail(400, 234_004, "App not in chat.");
+    }
+    if matches!(message.msg_type.as_str(), "interactive" | "merge_forward") {
+        return Reply::fail(400, 234_043, "Unsupported message type.");
+    }
     match message.attachments.get(&ask.params[1]) {
         None => Reply::fail(400, 234_003, "File not in msg."),
         Some(_) if (kind == "image") != ask.params[1].starts_with("img_") => {
             Reply::fail(400, 234_001, "the key does not match the type")
         }
-        Some((_, bytes)) => binary(bytes.clone(), "resource"),
+        Some((_, bytes)) if bytes.len() > DOWNLOAD_BYTES_MAX => {
+            Reply::fail(400, 234_037, "Downloaded file size exceeds limit.")
+        }
+        Some((name, bytes)) => binary(bytes.clone(), name),
     }
 }
