@@ -27,6 +27,9 @@ pub use name::CommandName;
 pub use options::OptionName;
 pub use targets::TARGETS_MAX;
 
+pub(in crate::domain) use error::{EXCERPT_CHARS_MAX, shorten};
+pub(in crate::domain) use target::{Sight, lone};
+
 use line::Line;
 
 /// One message to the bot. `mentions` belong to `body`; `bot` is the bot's own open_id where it is known.
@@ -95,7 +98,7 @@ pub struct BroadcastOptions {
 }
 
 /// One word of TARGETS.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// A department's name.
@@ -115,7 +118,7 @@ pub enum Target {
     Phone(String),
     /// The whole company.
     Everyone,
-    /// The list in the replied-to file. Always the only target.
+    /// The list in the replied-to file.
     File,
 }
 

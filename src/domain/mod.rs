@@ -9,6 +9,8 @@ pub mod content;
 pub mod hold;
 pub mod ids;
 pub mod language;
+pub mod lint;
+pub mod list;
 pub mod pace;
 pub mod plan;
 pub mod policy;

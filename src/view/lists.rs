@@ -3,6 +3,10 @@
 use super::{Text, text};
 use crate::domain::audience::Audience;
 
+mod file;
+
+pub use file::{file_is_gone, is_no_file, no_file, not_to_be_had, taken, too_many_names, unreadable};
+
 /// Every target, one a line: departments with their full paths, headcounts and ids, then the people.
 pub fn all_targets(audience: &Audience) -> Text {
     let departments = audience.departments.iter().map(|department| {

@@ -1,11 +1,12 @@
-//! What comes from outside is read without harm, whatever it is: seals, pushes, events, commands and presses, made from
-//! valid ones by spoiling them, and from noise. Nothing panics, nothing hangs, and nothing genuine comes of a forgery.
+//! What comes from outside is read without harm, whatever it is: seals, pushes, events, commands, lists and presses,
+//! made from valid ones by spoiling them, and from noise. Nothing panics, nothing hangs, and nothing genuine comes of a forgery.
 //!
 //! A few thousand inputs of each kind in every run, millions with `LONG=1`. Each input has a seed of its own: a failure
 //! names it, and `FUZZ_SEED=n` begins with that very input.
 
 mod commands;
 mod door;
+mod lists;
 mod mutate;
 mod presses;
 

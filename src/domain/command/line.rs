@@ -158,7 +158,7 @@ impl<'a> Line<'a> {
         let (_, place) = self.row.get(self.at)?;
         let raw: String = match self.said.body {
             Body::Text(text) => text.chars().skip(place.offset).collect(),
-            Body::Post(post) => raw_text(&rest_of_post(post, *place)?),
+            Body::Post(post) => rest_of_post(post, *place)?.typed(),
         };
         let kept: String = raw.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
         let kept = kept.trim_end_matches(is_blank);
@@ -211,19 +211,6 @@ fn rest_of_post(post: &Post, place: Place) -> Option<Post> {
         *text = text.trim_end_matches(is_blank).to_owned();
     }
     (!paragraphs.is_empty()).then(|| Post { title: post.title.clone(), paragraphs })
-}
-
-/// What was typed, where somebody typed into a rich text what is none: code counts as its text.
-fn raw_text(post: &Post) -> String {
-    let node_text = |node: &Node| match node {
-        Node::Text { text } | Node::Code { text, .. } | Node::Link { text, .. } => text.clone(),
-        Node::At { name, .. } => format!("@{name}"),
-        Node::Image { .. } | Node::Media { .. } | Node::Emotion { .. } | Node::Rule | Node::Unknown { .. } => {
-            String::new()
-        }
-    };
-    let paragraph = |nodes: &Vec<Node>| nodes.iter().map(node_text).collect::<String>();
-    post.paragraphs.iter().map(paragraph).collect::<Vec<_>>().join("\n")
 }
 
 fn shown(piece: &Piece) -> String {

@@ -3,6 +3,8 @@
 //! Only the form is judged here; whether such a department or person exists, Feishu knows. A word that looks like an id
 //! but cannot be one is refused rather than searched as a name, and so is the id of something nobody can write to.
 
+use std::borrow::Cow;
+
 use crate::domain::command::error::TargetFault;
 use crate::domain::command::{Target, half_width};
 use crate::domain::content::Mention;
@@ -14,6 +16,51 @@ const TARGET_CHARS_MAX: usize = 200;
 /// Digits of a telephone number. Source: E.164.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
+/// Reads one word that stands outside of a command, such as a cell of a list.
+pub(in crate::domain) fn lone(text: String) -> Result<Target, TargetFault> {
+    target(Item::Word { text, quoted: false })
+}
+
+/// What two targets have in common that are the same at sight.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(in crate::domain) enum Sight<'a> {
+    Name(&'a str),
+    Path(&'a [String]),
+    Department(&'a DepartmentId),
+    /// By id or by mention.
+    OpenId(&'a OpenId),
+    UnionId(&'a UnionId),
+    UserId(&'a UserId),
+    /// In small letters.
+    Email(Cow<'a, str>),
+    /// Without the `+86` of a Chinese mobile number.
+    Phone(&'a str),
+    Everyone,
+    File,
+}
+
+impl<'a> Sight<'a> {
+    pub(in crate::domain) fn of(target: &'a Target) -> Self {
+        match target {
+            Target::Name(name) => Sight::Name(name),
+            Target::Path(parts) => Sight::Path(parts),
+            Target::Department(id) => Sight::Department(id),
+            Target::OpenId(id) | Target::Mention { open_id: id, .. } => Sight::OpenId(id),
+            Target::UnionId(id) => Sight::UnionId(id),
+            Target::UserId(id) => Sight::UserId(id),
+            Target::Email(address) if address.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                Sight::Email(Cow::Owned(address.to_ascii_lowercase()))
+            }
+            Target::Email(address) => Sight::Email(Cow::Borrowed(address)),
+            Target::Phone(number) => {
+                Sight::Phone(number.strip_prefix("+86").filter(|rest| is_mobile(rest)).unwrap_or(number))
+            }
+            Target::Everyone => Sight::Everyone,
+            Target::File => Sight::File,
+        }
+    }
+}
+
 /// What stands between two separators.
 pub(super) enum Item {
     Word { text: String, quoted: bool },
@@ -21,8 +68,8 @@ pub(super) enum Item {
     Everyone,
 }
 
-/// Reads one item; `alone` if it is the only one.
-pub(super) fn target(item: Item, alone: bool) -> Result<Target, TargetFault> {
+/// Reads one item.
+pub(super) fn target(item: Item) -> Result<Target, TargetFault> {
     match item {
         Item::Everyone => Ok(Target::Everyone),
         Item::Person(mention) => person(*mention),
@@ -31,7 +78,7 @@ pub(super) fn target(item: Item, alone: bool) -> Result<Target, TargetFault> {
         Item::Word { text, quoted: true } => {
             id(&text).or_else(|| address(&text).map(Ok)).unwrap_or_else(|| path(&text))
         }
-        Item::Word { text, quoted: false } => word(&text, alone),
+        Item::Word { text, quoted: false } => word(&text),
     }
 }
 
@@ -41,11 +88,11 @@ fn person(mention: Mention) -> Result<Target, TargetFault> {
     open.or(union_id.map(Target::UnionId)).or(user_id.map(Target::UserId)).ok_or(TargetFault::NobodyKnown)
 }
 
-fn word(text: &str, alone: bool) -> Result<Target, TargetFault> {
+fn word(text: &str) -> Result<Target, TargetFault> {
     let plain: String = text.chars().map(half_width).flat_map(char::to_lowercase).collect();
     match plain.as_str() {
         "全员" | "所有人" | "@所有人" | "@全员" | "@all" | "@_all" => return Ok(Target::Everyone),
-        "file" if alone => return Ok(Target::File),
+        "file" => return Ok(Target::File),
         _ => {}
     }
     if let Some(found) = id(text) {
@@ -125,9 +172,14 @@ fn address(text: &str) -> Option<Target> {
     let (plus, number) = plain.strip_prefix('+').map_or(("", plain.as_str()), |number| ("+", number));
     let allowed = number.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | ' ' | '(' | ')'));
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-    let mobile = digits.len() == 11 && digits.starts_with('1');
+    let mobile = is_mobile(&digits);
     let abroad = !plus.is_empty() && PHONE_DIGITS.contains(&digits.len());
     (allowed && (mobile || abroad)).then(|| Target::Phone(format!("{plus}{digits}")))
+}
+
+/// The eleven digits of a Chinese mobile number.
+fn is_mobile(digits: &str) -> bool {
+    digits.len() == 11 && digits.starts_with('1')
 }
 
 /// A name or a path; no department's name contains a slash. Source: contract "identifiers".

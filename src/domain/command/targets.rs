@@ -6,7 +6,7 @@
 
 use crate::domain::command::error::{EXCERPT_CHARS_MAX, Neighbours, shorten};
 use crate::domain::command::line::Line;
-use crate::domain::command::target::{Item, target};
+use crate::domain::command::target::{Item, Sight, target};
 use crate::domain::command::{CommandError, CommandErrorKind, Target, half_width, quotes};
 use crate::domain::content::pieces::{Piece, is_unseen};
 
@@ -31,14 +31,13 @@ pub(super) fn read(line: &mut Line<'_>) -> Result<Vec<Target>, CommandError> {
             break;
         }
     }
-    let alone = items.len() == 1;
     let mut targets: Vec<Target> = Vec::with_capacity(items.len());
     for (item, from, to) in items {
-        let target = target(item, alone).map_err(|why| {
+        let target = target(item).map_err(|why| {
             let typed = shorten(&line.shown(from, to), EXCERPT_CHARS_MAX);
             line.error(CommandErrorKind::BadTarget { typed, why }, from, to)
         })?;
-        if !targets.iter().any(|known| same(known, &target)) {
+        if !targets.iter().any(|known| Sight::of(known) == Sight::of(&target)) {
             targets.push(target);
         }
     }
@@ -158,17 +157,4 @@ fn is_mention_at(line: &Line<'_>, at: usize) -> bool {
 fn item_end(line: &Line<'_>, at: usize) -> usize {
     let ends = |at: &usize| line.ends_word(*at) || is_separator_at(line, *at);
     (at + 1..line.end()).find(ends).unwrap_or(line.end())
-}
-
-/// Whether two targets are the same at sight.
-fn same(one: &Target, other: &Target) -> bool {
-    let person = |target: &Target| match target {
-        Target::OpenId(id) | Target::Mention { open_id: id, .. } => Some(id.clone()),
-        _ => None,
-    };
-    match (one, other) {
-        (Target::Email(one), Target::Email(other)) => one.eq_ignore_ascii_case(other),
-        _ if one == other => true,
-        _ => person(one).is_some() && person(one) == person(other),
-    }
 }

@@ -304,8 +304,8 @@ mod target_list {
     #[test]
     fn addresses_and_numbers() {
         check(
-            "/broadcast li@corp.cn,+86-138-0013-8000,13800138000 x",
-            "[mail=li@corp.cn|phone=+8613800138000|phone=13800138000] x",
+            "/broadcast li@corp.cn,+86-138-0013-8000,13900139000 x",
+            "[mail=li@corp.cn|phone=+8613800138000|phone=13900139000] x",
         );
         check("/broadcast 138-0013-8000 x", "[phone=13800138000] x");
         check("/broadcast \"+1 (415) 555-0100\" x", "[phone=+14155550100] x");
@@ -398,7 +398,7 @@ mod target_list {
         }
         check("/broadcast FILE x", "[FILE] x");
         check("/broadcast file", "[FILE]");
-        check("/broadcast file,销售部 x", "[file|销售部] x");
+        check("/broadcast file,销售部 x", "[FILE|销售部] x");
         check("/broadcast \"file\" x", "[file] x");
         check("/broadcast \"全员\" x", "[全员] x");
     }
@@ -413,6 +413,10 @@ mod target_list {
     fn the_same_target_counts_once() {
         check("/broadcast 销售部,od-1,销售部,od-1 x", "[销售部|dept=od-1] x");
         check("/broadcast @_user_2,ou_2,A@b.cn,a@B.cn x", "[at=ou_2=张三|mail=A@b.cn] x");
+        check(
+            "/broadcast +86-138-0013-8000,13800138000,+1-138-0013-8000 x",
+            "[phone=+8613800138000|phone=+113800138000] x",
+        );
     }
 
     #[test]

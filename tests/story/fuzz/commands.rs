@@ -162,7 +162,7 @@ fn harmless(content: &Content) -> Result<(), String> {
     Ok(())
 }
 
-fn pings(words: &str) -> bool {
+pub(super) fn pings(words: &str) -> bool {
     let small = words.to_ascii_lowercase();
     small.match_indices("<at").any(|(at, tag)| {
         small[at + tag.len()..].chars().next().is_none_or(|c| c.is_whitespace() || matches!(c, '/' | '>'))
