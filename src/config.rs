@@ -19,6 +19,7 @@ use crate::app::secrets::{KEY_BYTES, Secrets};
 use crate::domain::ids::OpenId;
 use crate::domain::policy::{Policy, PolicyError};
 
+mod rules;
 mod values;
 
 use values::{address, duration, origin};
@@ -110,7 +111,7 @@ pub struct Settings {
     /// A pending broadcast older than this expires, e.g. 15m, 24h, 7d [default: 24h]
     #[arg(long, env, global = true, hide_env_values = true)]
     approval_ttl: Option<String>,
-    /// TOML file with finer rules [not in this version yet]
+    /// TOML file with finer rules: who may address everyone [default: none]
     #[arg(long, env, global = true, hide_env_values = true)]
     policy_file: Option<String>,
     /// HTTP listener [default: 127.0.0.1:8080]
@@ -181,6 +182,13 @@ fn wrong(name: &'static str, wrong: impl Into<String>, example: &'static str) ->
 /// Source: contract "facts that decide the version".
 const APPROVAL_TTL_MAX: Duration = Duration::from_secs(14 * 24 * 3600);
 
+fn policy_of(policy: Policy, path: &str) -> Result<Policy, WrongSetting> {
+    const EXAMPLE: &str = "/etc/feishu-broadcast/policy.toml";
+    let file = std::fs::read_to_string(path)
+        .map_err(|error| wrong("POLICY_FILE", format!("“{path}” cannot be read: {error}"), EXAMPLE))?;
+    rules::apply(policy, &file).map_err(|why| wrong("POLICY_FILE", format!("“{path}”: {why}"), EXAMPLE))
+}
+
 impl Settings {
     /// How the log is written; checked apart, because everything else is reported through it.
     ///
@@ -237,9 +245,10 @@ impl Settings {
             "https://accounts.feishu.cn",
         )?;
         let policy = self.policy()?;
-        if given(&self.policy_file).is_some() {
-            return Err(wrong("POLICY_FILE", "is not supported by this version yet; leave it empty", ""));
-        }
+        let policy = match given(&self.policy_file) {
+            Some(path) => self::policy_of(policy, path)?,
+            None => policy,
+        };
         let listen_addr =
             address("LISTEN_ADDR", given(&self.listen_addr).unwrap_or("127.0.0.1:8080"), "127.0.0.1:8080")?;
         // Set to nothing is off; not set at all is the default.

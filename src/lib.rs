@@ -21,9 +21,12 @@
 //!    [`store::inbox`] keeps the event under one key, a repeat is a no-op. Only then 200.
 //! 2. **Desk.** [`app::inbox`] takes the row; [`domain::command`] turns the words into a command or a mistake with its
 //!    place; [`domain::policy`] says whether this person may.
-//! 3. **Plan.** [`app::directory`] finds the departments with the author's own rights (several of a name: ask, never
-//!    guess); [`domain::audience`] drops overlaps, [`domain::plan`] makes batches of at most 200 ids. [`app::request`]
-//!    writes broadcast, ledger and the cards owed in one transaction, together with the end of the event.
+//! 3. **Draft.** [`app::request`] makes it of two halves. [`app::content`] gathers what is to be said (typed, replied
+//!    to, pasted; images become the bot's own) and [`domain::lint`] looks through it. [`app::audience`] resolves whom it
+//!    is for: [`app::directory`] finds departments with the author's own rights (several of a name: ask, never guess),
+//!    [`app::list`] reads a file, [`app::people`] and [`domain::audience`] drop whoever is named twice. [`domain::plan`]
+//!    makes batches of at most 200 ids; broadcast, ledger and the cards owed are written in one transaction, together
+//!    with the end of the event.
 //! 4. **Approval.** A press comes through the same door; [`app::press`] decides it in one transaction
 //!    ([`domain::broadcast`] knows the moves) and answers with a toast. [`app::cards`] brings every copy up to date
 //!    afterwards.

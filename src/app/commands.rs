@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
+use super::attachments::What;
 use super::directory::{self, ResolveError};
 use super::inbox::Request;
 use super::letters::{answer, uuid};
-use super::{Trouble, authorize, press};
+use super::request::attached;
+use super::{Trouble, authorize, places, press};
 use crate::domain::broadcast::State;
 use crate::domain::command::ListFilter;
 use crate::domain::ids::{BroadcastId, Timestamp};
@@ -47,6 +49,11 @@ pub async fn status(request: &Request<'_>, id: Option<BroadcastId>) -> Result<()
     }
     let said = result::status(&broadcast, &report, &app.zone);
     request.post_privately(&mut tx, &said).await?;
+    if report.invalid.count() > result::INVALID_SHOWN_MAX && broadcast.state.is_settled() {
+        let mut file = attached(What::Invalid, &broadcast, Receiver::Person(request.person().clone()));
+        file.uuid = uuid(&["file", request.message.message_id.as_str()]);
+        tx.post(&file, app.now()).await?;
+    }
     tx.finish_event(request.claim).await?;
     tx.commit().await?;
     app.wake_all();
@@ -106,7 +113,7 @@ pub async fn departments(request: &Request<'_>, keyword: &str) -> Result<(), Tro
     };
     let total = found.departments.len();
     let first: Vec<&Department> = found.departments.iter().take(DEPARTMENTS_SHOWN_MAX).collect();
-    let places = match directory::places(request.app, &first).await {
+    let places = match places::places(request.app, &first).await {
         Ok(places) => places,
         Err(error) => return unresolved(request, error).await,
     };

@@ -22,6 +22,9 @@ use crate::store::{StoreError, Tx};
 /// How often a sender says that its call is still under way: two may fail before [`LEASE`] ends.
 const RENEW_EVERY: Duration = Duration::from_secs(15);
 
+/// How long after it was taken a batch is sent without looking whether it still is ours: well within [`LEASE`].
+const STALE: Duration = Duration::from_secs(10);
+
 /// A wait for the pace that is worth showing; shorter ones are over before anybody looks.
 const SHOWN_FROM: Duration = Duration::from_secs(3);
 
@@ -90,8 +93,16 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
         return Ok(None);
     }
     let Some(next) = tx.next_batch(now).await? else { return Ok(None) };
-    let Some(broadcast) = tx.broadcast(&next.broadcast).await? else {
-        return Err(StoreError::Unreadable("a batch without its broadcast".into()));
+    let broadcast = match tx.broadcast(&next.broadcast).await {
+        Ok(Some(broadcast)) => broadcast,
+        Ok(None) => return Err(StoreError::Unreadable("a batch without its broadcast".into())),
+        Err(StoreError::Unreadable(why)) => {
+            tracing::error!(broadcast = %next.broadcast, why, "a broadcast cannot be read; it is held, the others go on");
+            drop(tx);
+            app.store.set_aside(&next.broadcast).await?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
     };
     // Another process may have been here since the look.
     let Some(claim) = tx.claim_batch(&next.broadcast, now, now.after(LEASE)).await? else { return Ok(None) };
@@ -136,6 +147,11 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     let Claimed { claim, broadcast } = claimed;
     let body = plan::request_body(&broadcast.content, &claim.targets);
     let departure = app.departures.leave(|| app.now()).await;
+    // Frozen or starved since it was taken: others may have found it without a sender, and its author decided.
+    if app.now().since(claim.taken_at) > STALE && !app.store.renew_batch(claim, app.now().after(LEASE)).await? {
+        tracing::warn!(broadcast = %broadcast.id, seq = claim.batch.seq, "a batch was lost before its call; nothing was sent");
+        return Err(StoreError::Conflict);
+    }
     let answer = app.feishu.batch_send(app.now(), &body).await;
     app.departures.answered(departure, app.now());
     let (verdict, log_id) = match answer {
@@ -144,6 +160,7 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
         }
         Err(error) => {
             tracing::warn!(%error, broadcast = %broadcast.id, seq = claim.batch.seq, "a batch was not accepted");
+            app.images.heed(error.code());
             (verdict_of(&error, claim), error.log_id().map(str::to_owned))
         }
     };
@@ -158,8 +175,8 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     settled.outcome.labels = settled
         .outcome
         .invalid
-        .ids()
-        .filter_map(|id| claim.labels.get(id).map(|label| (id.to_owned(), label.clone())))
+        .keys()
+        .filter_map(|key| claim.labels.get(key.as_ref()).map(|label| (key.clone().into_owned(), label.clone())))
         .collect();
     if let Err(error) = write(app, claim, settled).await {
         // The receipt would otherwise be lost: the batch will be found in doubt, and this line decides it.

@@ -55,14 +55,20 @@ impl Request<'_> {
 
     /// As [`Self::finish_privately`], within a transaction of the caller's.
     pub async fn post_privately(&self, tx: &mut Tx, text: &Text) -> Result<(), StoreError> {
-        let now = self.app.now();
-        let mut letter = answer(self, "answer", text);
         if self.message.chat == ChatKind::Group {
-            tx.post(&answer(self, "sent-privately", &answers::sent_privately()), now).await?;
+            tx.post(&answer(self, "sent-privately", &answers::sent_privately()), self.app.now()).await?;
+        }
+        self.post_privately_as(tx, "answer", text).await
+    }
+
+    /// Writes to the person alone, also where they asked in a group; `purpose` tells it from other answers.
+    pub async fn post_privately_as(&self, tx: &mut Tx, purpose: &str, text: &Text) -> Result<(), StoreError> {
+        let mut letter = answer(self, purpose, text);
+        if self.message.chat == ChatKind::Group {
             letter.receiver = Receiver::Person(self.person().clone());
             letter.reply_to = None;
         }
-        tx.post(&letter, now).await
+        tx.post(&letter, self.app.now()).await
     }
 
     /// Answers in the person's language and ends the event.

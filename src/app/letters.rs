@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::attachments::{self, NoFile};
 use super::inbox::Request;
 use super::{App, LEASE, Step};
 use crate::domain::content::harmless;
 use crate::domain::language::Language;
-use crate::feishu::error::Class;
+use crate::feishu::error::{CallError, Class};
 use crate::feishu::event::MessageReceived;
 use crate::feishu::messages;
 use crate::store::StoreError;
@@ -71,15 +72,9 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     app.talk.next(&app.store, || app.now()).await;
     let now = app.now();
     let Some(letter) = app.store.claim_letter(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
-    let sent = match &letter.reply_to {
-        Some(message) => app.feishu.reply_message(now, message, &letter.msg_type, &letter.content, &letter.uuid).await,
-        None => {
-            let to = receiver(&letter);
-            app.feishu.send_message(now, &to, &letter.msg_type, &letter.content, &letter.uuid).await
-        }
-    };
+    let sent = send(app, &letter).await?;
     let outcome = match sent {
-        Ok(_) => LetterOutcome::Sent,
+        Ok(()) => LetterOutcome::Sent,
         Err(error) if letter.reply_to.is_some() && error.message_is_gone() => {
             LetterOutcome::Unaddressed { uuid: uuid(&["unaddressed", &letter.uuid]) }
         }
@@ -104,6 +99,44 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     };
     app.store.settle_letter(&letter, outcome, app.now()).await?;
     Ok(Step::Worked)
+}
+
+/// Says one letter; a file is made and uploaded first. One that Feishu will not take is told of instead: it must not
+/// hold up what is to be said behind it.
+async fn send(app: &App, letter: &LetterClaim) -> Result<Result<(), CallError>, StoreError> {
+    if letter.msg_type != "file" || !attachments::is_to_be_made(&letter.content) {
+        return Ok(say(app, letter, &letter.msg_type, &letter.content, &letter.uuid).await);
+    }
+    match attachments::upload(app, &letter.content).await {
+        Ok(Some(file)) => {
+            // Under one uuid there is one message: a second try must speak of the same file.
+            app.store.fill_letter(letter, &file).await?;
+            Ok(say(app, letter, "file", &file, &letter.uuid).await)
+        }
+        // Nothing is there any more that could be said.
+        Ok(None) => Ok(Ok(())),
+        Err(NoFile::Store(error @ StoreError::Unreadable(_))) => {
+            tracing::error!(%error, "a file cannot be made any more; what it would hold is not said");
+            Ok(Ok(()))
+        }
+        Err(NoFile::Store(error)) => Err(error),
+        Err(NoFile::Feishu(error)) => match (error.class(), attachments::refused(&letter.content, &error)) {
+            (Class::FixSetup | Class::Permanent | Class::Unknown, Some(said)) => {
+                tracing::error!(%error, "a file could not be uploaded; its receiver is told so instead");
+                Ok(say(app, letter, "text", &text_content(&said), &uuid(&["no-file", &letter.uuid])).await)
+            }
+            _ => Ok(Err(error)),
+        },
+    }
+}
+
+async fn say(app: &App, letter: &LetterClaim, msg_type: &str, content: &str, uuid: &str) -> Result<(), CallError> {
+    let now = app.now();
+    let sent = match &letter.reply_to {
+        Some(message) => app.feishu.reply_message(now, message, msg_type, content, uuid).await,
+        None => app.feishu.send_message(now, &receiver(letter), msg_type, content, uuid).await,
+    };
+    sent.map(drop)
 }
 
 fn receiver(letter: &LetterClaim) -> messages::Receiver {

@@ -4,16 +4,24 @@
 //! No room here keeps a lock or a transaction while the network thinks: intent is written, the deed is done, the
 //! outcome is written.
 
+pub mod attachments;
+pub mod audience;
 pub mod authorize;
 pub mod cards;
 pub mod clock;
 pub mod commands;
+pub mod content;
 pub mod directory;
 pub mod dispatch;
+pub mod errands;
 pub mod inbox;
 pub mod letters;
 pub mod life;
+pub mod list;
+pub mod look_ups;
 pub mod pace;
+pub mod people;
+pub mod places;
 pub mod press;
 pub mod progress;
 pub mod request;
@@ -80,11 +88,17 @@ pub struct App {
     /// How times are shown.
     pub zone: TimeZone,
     pub directory: directory::Directory,
+    pub places: places::Places,
+    pub images: content::Images,
+    /// Tables that may be read at one time.
+    pub tables: tokio::sync::Semaphore,
     pub strangers: stranger::Strangers,
     /// The pace of messages and cards.
     pub talk: pace::Pace,
     /// The pace of questions about delivery.
     pub polls: pace::Pace,
+    /// The pace of questions about departments and people.
+    pub look_ups: pace::Pace,
     pub departures: pace::Departures,
     pub wake: Wake,
     /// How far the database's clock is ahead of this machine's, in ms.
@@ -111,6 +125,7 @@ pub struct Wake {
     pub dispatch: Notify,
     pub letters: Notify,
     pub cards: Notify,
+    pub errands: Notify,
     /// The other replicas should look as well.
     pub replicas: Notify,
 }
@@ -127,9 +142,13 @@ impl App {
             public_url,
             zone,
             directory: directory::Directory::new(),
+            places: places::Places::new(),
+            images: content::Images::new(),
+            tables: tokio::sync::Semaphore::new(1),
             strangers: stranger::Strangers::new(),
             talk: pace::Pace::new(Ring::Talk),
             polls: pace::Pace::new(Ring::Polls),
+            look_ups: pace::Pace::new(Ring::LookUps),
             departures: pace::Departures::default(),
             wake: Wake::default(),
             ahead_ms: AtomicI64::new(0),
@@ -174,6 +193,7 @@ impl App {
         self.wake.letters.notify_one();
         self.wake.cards.notify_one();
         self.wake.dispatch.notify_one();
+        self.wake.errands.notify_one();
     }
 
     /// Passes wake-ups on to the other replicas, at most one every [`NOTICE_PAUSE`]. Never ends.

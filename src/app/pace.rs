@@ -1,4 +1,4 @@
-//! The pace of messages and cards, and of questions about delivery: never faster than the platform allows for one app. Where replicas share the app they
+//! The pace of messages and cards, of questions about delivery, and of those about departments and people: never faster than the platform allows for one app. Where replicas share the app they
 //! take their moments from [`crate::store::pace`], as `batch_send` does everywhere. [`Departures`] keeps what lies
 //! between such a moment and the arrival of a batch from undoing it.
 

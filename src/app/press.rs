@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::attachments::What;
 use super::letters::{text_content, uuid};
-use super::{App, request};
+use super::{App, errands, request};
 use crate::domain::batch::BatchState;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
@@ -95,7 +96,7 @@ async fn decide(app: &App, key: &str, person: &OpenId, press: &Press) -> Result<
         tracing::info!(broadcast = %broadcast.id, %person, action = press.action.as_str(), "a press was denied");
         return Ok(Toast::error(help::denied(&denied)));
     }
-    let decided = act(app, &mut tx, &broadcast, person, press, now).await?;
+    let decided = act(app, &mut tx, key, &broadcast, person, press, now).await?;
     let toast = match decided {
         Ok(toast) => toast,
         Err(stale) => {
@@ -113,6 +114,7 @@ async fn decide(app: &App, key: &str, person: &OpenId, press: &Press) -> Result<
 async fn act(
     app: &App,
     tx: &mut Tx,
+    key: &str,
     broadcast: &Broadcast,
     person: &OpenId,
     press: &Press,
@@ -140,12 +142,19 @@ async fn act(
                 Err(stale) => Err(stale),
             });
         }
+        Action::Resend if before.state != State::InDoubt => {
+            return errands::ask_repair(tx, key, before, person, press.version, now).await;
+        }
         Action::Resend => return decide_doubt(app, tx, before, press.version, BatchState::Planned).await,
+        Action::Preview => return errands::ask_sample(tx, key, before, person, press.version, now).await,
         Action::Settle => return decide_doubt(app, tx, before, press.version, BatchState::TakenAsSent).await,
         Action::Refresh => {
             tx.poll_now(&before.id, now).await?;
             tx.reshow_card(&before.id, person, app.now().after(AFTER_ANSWER)).await?;
             return Ok(Ok(Toast::info(answers::refreshing())));
+        }
+        Action::Confirm if before.hold.is_none() && before.unaccepted => {
+            return accept_findings(app, tx, before, press.version, now).await;
         }
         Action::Confirm => return go_on(app, tx, before, press.version).await,
         Action::Recall => return Ok(Ok(Toast::info(answers::recall_comes_later()))),
@@ -156,6 +165,7 @@ async fn act(
     };
     tx.update_broadcast(&after, before.revision).await?;
     if after.state == State::Rejected {
+        errands::give_back(tx, &after, now).await?;
         cancel_planned(tx, &after.id).await?;
         tell_author(tx, &after, &Report::default(), now).await?;
     }
@@ -186,6 +196,27 @@ async fn pick(
     Ok(Ok(Toast::success(answers::decided(press.action, &after))))
 }
 
+/// The author says that what was found in the content is meant.
+async fn accept_findings(
+    app: &App,
+    tx: &mut Tx,
+    before: &Broadcast,
+    version: i64,
+    now: Timestamp,
+) -> Result<Result<Toast, Stale>, StoreError> {
+    let audience = tx.audience(&before.id).await?;
+    let after = match before.clone().accept_findings(&audience, version, now) {
+        Ok(after) => after,
+        Err(stale) => return Ok(Err(stale)),
+    };
+    tx.update_broadcast(&after, before.revision).await?;
+    if after.state == State::Pending {
+        request::propose(app, tx, &after, &audience, now).await?;
+    }
+    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
+    Ok(Ok(Toast::success(answers::findings_accepted(&after))))
+}
+
 /// Writes a cancellation: batches that have not left are cancelled with it.
 pub async fn write_cancelled(
     app: &App,
@@ -207,6 +238,9 @@ pub async fn write_cancelled(
         after
     };
     tx.update_broadcast(&after, before.revision).await?;
+    if after.state == State::Cancelled {
+        errands::give_back(tx, &after, now).await?;
+    }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await
 }
 
@@ -304,25 +338,22 @@ pub async fn tell_author(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let language = broadcast.origin.language;
-    let mut said = vec![result::news(broadcast, report).in_(language).to_owned()];
-    if report.invalid.count() > result::INVALID_SHOWN_MAX {
-        said.extend(result::all_invalid(broadcast, report, language));
-    }
     // A database that was put back counts versions anew.
     let held = broadcast.hold.map_or(String::new(), |hold| hold.since.0.to_string());
-    for (place, words) in said.iter().enumerate() {
-        let place = place.to_string();
-        let letter = Letter {
-            uuid: uuid(&["news", broadcast.id.as_str(), &broadcast.version.to_string(), &place, &held]),
-            receiver: match &broadcast.origin.chat_id {
-                Some(chat) => Receiver::Chat(chat.clone()),
-                None => Receiver::Person(broadcast.author.clone()),
-            },
-            reply_to: broadcast.origin.chat_id.as_ref().map(|_| broadcast.origin.message_id.clone()),
-            msg_type: "text",
-            content: text_content(words),
-        };
-        tx.post(&letter, now).await?;
+    let receiver = match &broadcast.origin.chat_id {
+        Some(chat) => Receiver::Chat(chat.clone()),
+        None => Receiver::Person(broadcast.author.clone()),
+    };
+    let letter = Letter {
+        uuid: uuid(&["news", broadcast.id.as_str(), &broadcast.version.to_string(), "0", &held]),
+        receiver: receiver.clone(),
+        reply_to: broadcast.origin.chat_id.as_ref().map(|_| broadcast.origin.message_id.clone()),
+        msg_type: "text",
+        content: text_content(result::news(broadcast, report).in_(language)),
+    };
+    tx.post(&letter, now).await?;
+    if report.invalid.count() > result::INVALID_SHOWN_MAX && broadcast.state.is_settled() {
+        tx.post(&request::attached(What::Invalid, broadcast, receiver), now).await?;
     }
     Ok(())
 }

@@ -1,65 +1,184 @@
 //! The desk of `/broadcast`: from what an author wrote to a broadcast that waits for approval, with its plan in the
 //! ledger and the cards owed to everyone who has a say. Bad input ends here, with an answer and without a row.
 
-use super::directory::{self, Missing};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::attachments::{Attachment, What};
+use super::audience::{self, Missing, NAMES_IN_FILE_MAX, Resolution, Wanted};
+use super::content::{self, NoContent};
+use super::directory::ResolveError;
 use super::inbox::Request;
 use super::letters::{answer, text_content, uuid};
+use super::list::{self, Listed, Told};
 use super::{App, Trouble, commands};
-use crate::domain::audience::Audience;
+use crate::domain::audience::{Audience, Outline};
 use crate::domain::broadcast::{Broadcast, Origin, State};
-use crate::domain::command::{BroadcastOptions, BroadcastRequest, Target};
+use crate::domain::command::{BroadcastRequest, Target};
 use crate::domain::content::Content;
 use crate::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, OpenId, Timestamp};
+use crate::domain::lint::{self, Finding, Severity};
 use crate::domain::plan;
 use crate::domain::quota::{Day, PER_DAY};
 use crate::feishu::event::ChatKind;
 use crate::store::cards::CardRole;
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
-use crate::view::{Text, answers, cards, lists, text};
+use crate::view::{Text, answers, cards, content as said, lists, targets};
 
 /// Takes a request for a broadcast.
 pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result<(), Trouble> {
-    if let Some(said) = not_yet(&asked.options, &asked.targets) {
-        return request.finish_with(&said).await;
+    match draft(request, &asked).await {
+        Ok(draft) if asked.options.dry_run => dry_run(request, &draft).await,
+        Ok(draft) => write(request, draft).await,
+        Err(NoDraft::Refused(said)) => request.finish_with(&said).await,
+        Err(NoDraft::Unresolved(error)) => commands::unresolved(request, error).await,
+        Err(NoDraft::Trouble(trouble)) => Err(trouble),
     }
-    let Some(content) = asked.content else {
-        return request.finish_with(&answers::no_content(request.message.parent_id.is_some())).await;
-    };
-    if let Some(tag) = content.unsupported() {
-        return request.finish_with(&answers::unsupported_part(tag)).await;
+}
+
+/// Everything that a broadcast is made of, before it is one.
+struct Draft {
+    content: Content,
+    findings: Vec<Finding>,
+    resolution: Resolution,
+    told: Option<Told>,
+    required: u32,
+}
+
+impl Draft {
+    /// What is shown of the audience.
+    fn outline(&self) -> Outline {
+        let file = self.told.as_ref().map(|told| told.note.clone());
+        Outline { file, ..self.resolution.audience.outline() }
     }
-    let required = request.app.policy.approvals_required();
-    let possible = request.app.policy.approvers_for(request.person()).count();
+
+    /// Whether the author must say first that something in the content is meant.
+    fn must_be_confirmed(&self) -> bool {
+        self.findings.iter().any(|finding| lint::severity(finding.kind) == Severity::MustConfirm)
+    }
+}
+
+/// Why a command does not become a broadcast.
+enum NoDraft {
+    Refused(Text),
+    Unresolved(ResolveError),
+    Trouble(Trouble),
+}
+
+impl From<NoContent> for NoDraft {
+    fn from(none: NoContent) -> Self {
+        match none {
+            NoContent::Refused(said) => NoDraft::Refused(said),
+            NoContent::Trouble(trouble) => NoDraft::Trouble(trouble),
+        }
+    }
+}
+
+impl From<Text> for NoDraft {
+    fn from(said: Text) -> Self {
+        NoDraft::Refused(said)
+    }
+}
+
+impl From<StoreError> for NoDraft {
+    fn from(error: StoreError) -> Self {
+        NoDraft::Trouble(error.into())
+    }
+}
+
+/// Content and targets, looked at from every side. Nothing is stored.
+async fn draft(request: &Request<'_>, asked: &BroadcastRequest) -> Result<Draft, NoDraft> {
+    let app = request.app;
+    if asked.options.at.is_some() {
+        return Err(answers::not_yet("--at").into());
+    }
+    if asked.targets.contains(&Target::Everyone) && !app.policy.may_address_everyone(request.person()) {
+        return Err(targets::everyone_denied(request.person()).into());
+    }
+    let required = app.policy.approvals_required();
+    let possible = app.policy.approvers_for(request.person()).count();
     if possible < usize::try_from(required).unwrap_or(usize::MAX) {
-        return request.finish_with(&answers::too_few_approvers(required, possible)).await;
+        return Err(answers::too_few_approvers(required, possible).into());
     }
-    let resolution = match directory::resolve(request.app, request.person(), &asked.targets).await {
-        Ok(resolution) => resolution,
-        Err(error) => return commands::unresolved(request, error).await,
+    let content = content::gather(request, asked).await?;
+    let findings = findings(&content);
+    let mut listed = match asked.targets.contains(&Target::File) {
+        true => Some(list::read(request).await?),
+        false => None,
     };
-    if !resolution.missing.is_empty() {
-        return request.finish_with(&missing(&resolution.missing)).await;
+    let mut wanted: Vec<Wanted<'_>> = Vec::new();
+    for target in &asked.targets {
+        match (target, &listed) {
+            (Target::File, Some(listed)) => wanted.extend(listed.wanted()),
+            (target, _) => wanted.push(target.into()),
+        }
     }
-    let batches = plan::batches(&resolution.audience);
+    if let (Some(listed), Some(minutes)) = (&listed, audience::minutes(&wanted)) {
+        let mut tx = app.store.begin().await?;
+        let said = targets::takes_a_while(listed.list.rows.len(), minutes);
+        request.post_privately_as(&mut tx, "takes-a-while", &said).await?;
+        tx.commit().await?;
+        app.wake_all();
+    }
+    let resolution = audience::resolve(app, request.person(), &wanted).await.map_err(NoDraft::Unresolved)?;
+    if let Some(listed) = &mut listed {
+        listed.leave_out(&resolution.unusable, &resolution.repeated);
+    }
+    let draft = Draft { content, findings, resolution, told: listed.map(Listed::told), required };
+    fits(request, &draft).await?;
+    Ok(draft)
+}
+
+/// What stands in the way of a draft.
+async fn fits(request: &Request<'_>, draft: &Draft) -> Result<(), NoDraft> {
+    let Resolution { audience, questions, missing, .. } = &draft.resolution;
+    if !missing.is_empty() {
+        return Err(self::missing(missing, draft.told.as_ref().map_or("", |told| &told.note.name)).into());
+    }
+    if audience.ids() == 0 && questions.is_empty() {
+        return Err(targets::nobody(draft.told.as_ref().map(|told| &told.said)).into());
+    }
     // While namesakes are open, the first of each stands for the one to be chosen: ids are of one length.
-    let mut assumed = resolution.audience.clone();
-    assumed.departments.extend(resolution.questions.iter().filter_map(|question| question.candidates.first().cloned()));
-    if let Err(too_long) = plan::measure(&content, &plan::batches(&assumed)) {
-        return request.finish_with(&text::too_long(too_long)).await;
+    let mut assumed = Cow::Borrowed(audience);
+    if !questions.is_empty() {
+        let first = questions.iter().filter_map(|question| question.candidates.first().cloned());
+        assumed.to_mut().departments.extend(first);
+    }
+    if let Err(too_long) = plan::measure(&draft.content, &plan::batches(&assumed)) {
+        return Err(said::too_long(too_long).into());
     }
     // Whichever of the namesakes is chosen must fit into a day.
-    let candidates = resolution.questions.iter().flat_map(|question| &question.candidates);
-    let mut departments = resolution.audience.departments.iter().chain(candidates);
+    let candidates = questions.iter().flat_map(|question| &question.candidates);
+    let mut departments = audience.departments.iter().chain(candidates);
     if let Some(crowd) = departments.find(|department| department.headcount.is_some_and(|heads| heads > PER_DAY)) {
         let left = request.app.store.quota_left(Day::of(request.app.now())).await?;
-        return request.finish_with(&answers::over_quota(crowd, left)).await;
+        return Err(answers::over_quota(crowd, left).into());
     }
-    if asked.options.dry_run {
-        return dry_run(request, &resolution, &content).await;
+    Ok(())
+}
+
+/// What in a content may not be meant.
+fn findings(content: &Content) -> Vec<Finding> {
+    match content {
+        Content::Card(card) => match lint::card::check(card) {
+            Ok(facts) => lint::words::findings_in_card(&facts),
+            Err(_) => Vec::new(),
+        },
+        other => lint::words::findings(&other.words()),
     }
+}
+
+/// Writes a draft: from here on it is a broadcast.
+async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
     let now = request.app.now();
-    let state = if resolution.questions.is_empty() { State::Pending } else { State::NeedsChoice };
+    let (unaccepted, outline) = (draft.must_be_confirmed(), draft.outline());
+    let Draft { content, findings, resolution: Resolution { audience, questions, .. }, told, required } = draft;
+    let state = if questions.is_empty() && !unaccepted { State::Pending } else { State::NeedsChoice };
+    let fingerprint = match state {
+        State::Pending => plan::fingerprint(&content, &plan::batches(&audience)),
+        _ => String::new(),
+    };
     let broadcast = Broadcast {
         id: draw_id(request.app),
         author: request.person().clone(),
@@ -68,10 +187,10 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
             message_id: request.message.message_id.clone(),
             language: request.language.unwrap_or_default(),
         },
-        fingerprint: if state == State::Pending { plan::fingerprint(&content, &batches) } else { String::new() },
         content,
-        audience: resolution.audience.outline(),
-        questions: resolution.questions,
+        audience: outline,
+        questions,
+        fingerprint,
         required,
         state,
         version: 1,
@@ -81,15 +200,22 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
         approvals: Vec::new(),
         ending: None,
         hold: None,
+        findings,
+        unaccepted,
+        repaired: BTreeMap::new(),
+        repairs: None,
     };
     let mut tx = request.app.store.begin().await?;
-    tx.insert_broadcast(&broadcast, &resolution.audience).await?;
+    tx.insert_broadcast(&broadcast, &audience).await?;
     tx.insert_card(&broadcast.id, &broadcast.author, CardRole::Author, broadcast.revision, now).await?;
     if request.message.chat == ChatKind::Group {
         tx.post(&answer(request, "answer", &answers::see_private_chat(&broadcast.id)), now).await?;
     }
+    if let Some(told) = told.filter(|told| told.note.left_out > 0) {
+        request.post_privately_as(&mut tx, "list", &told.said).await?;
+    }
     if state == State::Pending {
-        propose(request.app, &mut tx, &broadcast, &resolution.audience, now).await?;
+        propose(request.app, &mut tx, &broadcast, &audience, now).await?;
     }
     tx.finish_event(request.claim).await?;
     tx.commit().await?;
@@ -117,7 +243,11 @@ pub async fn propose(
     for approver in &approvers {
         tx.insert_card(&broadcast.id, approver, CardRole::Approver, broadcast.revision, now).await?;
     }
-    if !cards::lists_every_target(broadcast, &app.zone) {
+    if audience.ids() > TARGETS_AS_TEXT_MAX {
+        for person in approvers.iter().chain([&broadcast.author]) {
+            tx.post(&attached(What::Targets, broadcast, Receiver::Person(person.clone())), now).await?;
+        }
+    } else if !cards::lists_every_target(broadcast, &app.zone) {
         let parts = parts_of(lists::all_targets(audience).in_(broadcast.origin.language));
         for person in approvers.iter().chain([&broadcast.author]) {
             for (number, part) in parts.iter().enumerate() {
@@ -131,12 +261,31 @@ pub async fn propose(
         let parts = parts_of(&whole);
         for person in approvers.iter().chain([&broadcast.author]) {
             for (number, part) in parts.iter().enumerate() {
-                let heading = text::full_content(&broadcast.id, number + 1, parts.len());
+                let heading = said::full(&broadcast.id, number + 1, parts.len());
                 tx.post(&in_full("content", &heading, broadcast, person, part, number), now).await?;
             }
         }
     }
     Ok(())
+}
+
+/// Targets that follow as text where a card has no room for them; more of them follow as a file.
+const TARGETS_AS_TEXT_MAX: usize = 200;
+
+/// A file about a broadcast, for one person or chat.
+pub fn attached(what: What, broadcast: &Broadcast, receiver: Receiver) -> Letter {
+    let to = match &receiver {
+        Receiver::Chat(chat) => chat.as_str().to_owned(),
+        Receiver::Person(person) => person.as_str().to_owned(),
+    };
+    let attachment = Attachment { what, broadcast: broadcast.id.clone(), language: broadcast.origin.language };
+    Letter {
+        uuid: uuid(&["file", what.as_str(), broadcast.id.as_str(), &to, &broadcast.version.to_string()]),
+        receiver,
+        reply_to: None,
+        msg_type: "file",
+        content: serde_json::to_string(&attachment).expect("words and ids are always JSON"),
+    }
 }
 
 /// Bytes of a part of a content on its way to a reader: the size of a text message, less its heading and its frame.
@@ -176,8 +325,8 @@ fn in_full(what: &str, heading: &Text, broadcast: &Broadcast, person: &OpenId, p
     }
 }
 
-async fn dry_run(request: &Request<'_>, resolution: &directory::Resolution, content: &Content) -> Result<(), Trouble> {
-    if let Some(question) = resolution.questions.first() {
+async fn dry_run(request: &Request<'_>, draft: &Draft) -> Result<(), Trouble> {
+    if let Some(question) = draft.resolution.questions.first() {
         let said = answers::ambiguous(&question.typed, &question.candidates);
         return request.finish_with(&said).await;
     }
@@ -186,57 +335,41 @@ async fn dry_run(request: &Request<'_>, resolution: &directory::Resolution, cont
         receiver: Receiver::Person(request.person().clone()),
         reply_to: None,
         msg_type: "interactive",
-        content: cards::dry_run(&resolution.audience.outline(), content).to_string(),
+        content: cards::dry_run(&draft.outline(), &draft.content, &draft.findings).to_string(),
     };
     let mut tx = request.app.store.begin().await?;
     tx.post(&preview, request.app.now()).await?;
+    if let Some(told) = &draft.told {
+        request.post_privately_as(&mut tx, "list", &told.said).await?;
+    }
     tx.finish_event(request.claim).await?;
     tx.commit().await?;
     request.app.wake_all();
     Ok(())
 }
 
-/// What is understood but not built yet is said, never half done.
-fn not_yet(options: &BroadcastOptions, targets: &[Target]) -> Option<Text> {
-    let option = if options.at.is_some() {
-        Some("--at")
-    } else if options.template.is_some() {
-        Some("--template")
-    } else if !options.vars.is_empty() {
-        Some("--var")
-    } else if options.card {
-        Some("--card")
-    } else {
-        None
-    };
-    let target = targets.iter().find_map(|target| match target {
-        Target::Email(typed) | Target::Phone(typed) => Some(typed.as_str()),
-        Target::Everyone => Some("全员"),
-        Target::File => Some("file"),
-        Target::Name(_)
-        | Target::Path(_)
-        | Target::Department(_)
-        | Target::OpenId(_)
-        | Target::UnionId(_)
-        | Target::UserId(_)
-        | Target::Mention { .. } => None,
-    });
-    option.or(target).map(answers::not_yet)
-}
-
-fn missing(missing: &[Missing]) -> Text {
-    let lines: Vec<Text> = missing
-        .iter()
-        .map(|missing| match missing {
-            Missing::NotFound { typed, near } => answers::not_found(typed, near),
-            Missing::TooMany { typed } => answers::too_many_namesakes(typed),
-        })
-        .chain([answers::nothing_proposed()])
-        .collect();
+/// What to say of targets that lead nowhere; `file` is the name of the list, where there is one.
+fn missing(missing: &[Missing], file: &str) -> Text {
+    let mut nobody_at = Vec::new();
+    let mut lines = Vec::new();
+    for missing in missing {
+        match missing {
+            Missing::NotFound { typed, near } => lines.push(answers::not_found(typed, near)),
+            Missing::TooMany { typed } => lines.push(answers::too_many_namesakes(typed)),
+            Missing::Nobody { typed } => nobody_at.push(typed.as_str()),
+            Missing::NotEveryone => lines.push(targets::not_everyone()),
+            Missing::TooManyNames { names } => lines.push(lists::too_many_names(file, *names, NAMES_IN_FILE_MAX)),
+        }
+    }
+    if !nobody_at.is_empty() {
+        lines.push(targets::nobody_at(&nobody_at));
+    }
+    lines.push(answers::nothing_proposed());
     Text::lines(&lines)
 }
 
-fn draw_id(app: &App) -> BroadcastId {
+/// An id for a new broadcast.
+pub fn draw_id(app: &App) -> BroadcastId {
     let mut bytes = [0; BROADCAST_ID_LETTERS];
     app.clock.random(&mut bytes);
     BroadcastId::from_random(bytes)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::press::{cancel_planned, tell_author};
-use super::{App, Step, dispatch, life};
+use super::{App, Step, dispatch, errands, life};
 use crate::domain::batch::{BatchState, DoubtCause};
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::report::Report;
@@ -54,6 +54,7 @@ pub async fn begin(app: &App) -> Result<(), StoreError> {
 pub async fn prune(app: &App) -> Result<(), StoreError> {
     let before = Timestamp(app.now().0.saturating_sub(i64::try_from(REMEMBER.as_millis()).unwrap_or(i64::MAX)));
     app.store.prune_events(before).await?;
+    app.store.prune_errands(before).await?;
     app.store.prune_letters(before).await
 }
 
@@ -78,6 +79,7 @@ async fn expire(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
     let Ok(expired) = before.clone().expire(now) else { return Ok(()) };
     cancel_planned(&mut tx, id).await?;
     tx.update_broadcast(&expired, before.revision).await?;
+    errands::give_back(&mut tx, &expired, now).await?;
     tx.want_cards(id, expired.revision, now).await?;
     tell_author(&mut tx, &expired, &Report::default(), now).await?;
     tx.commit().await?;

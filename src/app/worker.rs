@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::dispatch::Turn;
-use super::{App, Step, cards, dispatch, inbox, letters, life, progress, tidy};
+use super::{App, Step, cards, dispatch, errands, inbox, letters, life, progress, tidy};
 use crate::store::StoreError;
 
 /// How long a loop sleeps when nobody wakes it: what became due meanwhile waits at most this long.
@@ -59,6 +59,7 @@ impl Workers {
         add(Kind::Inbox, INBOX_LOOPS);
         add(Kind::Letters, LETTER_LOOPS);
         add(Kind::Cards, CARD_LOOPS);
+        add(Kind::Errands, 1);
         add(Kind::Progress, 1);
         add(Kind::Tidy, 1);
         add(Kind::Life, 1);
@@ -84,6 +85,7 @@ enum Kind {
     Dispatch,
     Letters,
     Cards,
+    Errands,
     Progress,
     Tidy,
     Life,
@@ -92,8 +94,16 @@ enum Kind {
 }
 
 impl Kind {
-    const STEPS: [Kind; 7] =
-        [Kind::Life, Kind::Inbox, Kind::Dispatch, Kind::Letters, Kind::Cards, Kind::Progress, Kind::Tidy];
+    const STEPS: [Kind; 8] = [
+        Kind::Life,
+        Kind::Inbox,
+        Kind::Dispatch,
+        Kind::Errands,
+        Kind::Letters,
+        Kind::Cards,
+        Kind::Progress,
+        Kind::Tidy,
+    ];
 
     async fn step(self, app: &App) -> Result<Step, StoreError> {
         match self {
@@ -101,6 +111,7 @@ impl Kind {
             Kind::Dispatch => dispatch::step(app).await,
             Kind::Letters => letters::step(app).await,
             Kind::Cards => cards::step(app).await,
+            Kind::Errands => errands::step(app).await,
             Kind::Progress => progress::step(app).await,
             Kind::Tidy => tidy::step(app).await,
             Kind::Life => life::beat(app).await.map(|()| Step::Idle),
@@ -115,13 +126,14 @@ impl Kind {
             Kind::Dispatch => Some(&app.wake.dispatch),
             Kind::Letters => Some(&app.wake.letters),
             Kind::Cards => Some(&app.wake.cards),
+            Kind::Errands => Some(&app.wake.errands),
             Kind::Progress | Kind::Tidy | Kind::Life | Kind::Prune | Kind::Clock => None,
         }
     }
 
     fn look_again(self) -> Duration {
         match self {
-            Kind::Inbox | Kind::Dispatch | Kind::Letters | Kind::Cards | Kind::Progress => LOOK_AGAIN,
+            Kind::Inbox | Kind::Dispatch | Kind::Letters | Kind::Cards | Kind::Errands | Kind::Progress => LOOK_AGAIN,
             Kind::Tidy => TIDY_EVERY,
             Kind::Life => BEAT_EVERY,
             Kind::Prune => PRUNE_EVERY,

@@ -7,6 +7,7 @@
 //! The whole [`Audience`] is written once and read when it changes; what a broadcast carries with it through its life
 //! is the [`Outline`], which stays small however many people are named.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -25,12 +26,15 @@ pub struct DepartmentTarget {
     pub cut: bool,
     /// People in the whole sub-tree as Feishu counts them, availability ignored. Absent without the scope for it.
     pub headcount: Option<u64>,
+    /// Its line in the author's file, the first one that names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
 }
 
 impl DepartmentTarget {
     /// A department of which only the id is known.
     pub fn unverified(id: DepartmentId) -> Self {
-        Self { id, path: Vec::new(), above: Vec::new(), cut: false, headcount: None }
+        Self { id, path: Vec::new(), above: Vec::new(), cut: false, headcount: None, line: None }
     }
 
     /// `华东 / 销售部`, with `… /` in front where the chain is cut; the bare id when no name is known.
@@ -48,28 +52,50 @@ impl DepartmentTarget {
     }
 }
 
-/// A person named one by one. `name` is what the author called them, when they had a name for them.
+/// A person named one by one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonTarget<Id> {
     pub id: Id,
+    /// What the author called them, else their own name where it is known.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Their line in the author's file, the first one that names them.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+// As `Option::default`, which would ask a default of the id as well.
+fn none<T>() -> Option<T> {
+    None
 }
 
 impl<Id: AsRef<str>> PersonTarget<Id> {
-    /// `@张三`; the address where the author gave one, the id where they gave nothing else.
+    /// Somebody of whom only the id is known.
+    pub fn new(id: Id) -> Self {
+        Self { id, name: None, line: None }
+    }
+
+    /// `@张三`; the address or number where the author gave one, the id where they gave nothing else.
     pub fn shown(&self) -> String {
         match &self.name {
-            Some(name) if name.contains('@') || name.starts_with('+') => name.clone(),
+            Some(name) if name.contains('@') || is_phone(name) => name.clone(),
             Some(name) => format!("@{name}"),
             None => self.id.as_ref().to_owned(),
         }
     }
 }
 
+/// Digits, perhaps behind a `+`.
+fn is_phone(name: &str) -> bool {
+    let digits = name.strip_prefix('+').unwrap_or(name);
+    !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
+}
+
 /// A named target left out because another one contains it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Covered {
     /// A department with its path, or a person.
+    #[serde(alias = "department")]
     pub named: String,
     /// The department that contains it; `None` where the same person was named in another way.
     pub inside: Option<String>,
@@ -83,15 +109,21 @@ pub struct Audience {
     pub union_ids: Vec<PersonTarget<UnionId>>,
     pub user_ids: Vec<PersonTarget<UserId>>,
     pub covered: Vec<Covered>,
-    /// The line of the file from which an id came.
-    #[serde(default)]
-    pub lines: BTreeMap<String, u32>,
     /// People of whom nobody could tell whether another target contains them too.
     #[serde(default)]
     pub untold: u64,
-    /// The departments that contain a person, those above included; kept while a department is still to be chosen.
+    /// Where each person is, by the id that names them; kept while a department is still to be chosen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub around: BTreeMap<String, BTreeSet<DepartmentId>>,
+    pub around: BTreeMap<String, Around>,
+}
+
+/// What stands around a department or a person.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Around {
+    /// The department itself, or a person's own ones, and all above, as far as the app sees them.
+    pub departments: BTreeSet<DepartmentId>,
+    /// Whether there may be more, because the app does not see all the way up.
+    pub cut: bool,
 }
 
 impl Audience {
@@ -103,7 +135,7 @@ impl Audience {
         union_ids: Vec<PersonTarget<UnionId>>,
         user_ids: Vec<PersonTarget<UserId>>,
     ) -> Self {
-        let departments = distinct(departments, |department| department.id.clone());
+        let departments = distinct(departments, |department| department.id.as_str());
         let named: HashMap<DepartmentId, String> =
             departments.iter().map(|department| (department.id.clone(), department.full_path())).collect();
         let mut kept = Vec::with_capacity(departments.len());
@@ -118,9 +150,9 @@ impl Audience {
         }
         Self {
             departments: kept,
-            open_ids: distinct(open_ids, |person| person.id.clone()),
-            union_ids: distinct(union_ids, |person| person.id.clone()),
-            user_ids: distinct(user_ids, |person| person.id.clone()),
+            open_ids: distinct(open_ids, |person| person.id.as_str()),
+            union_ids: distinct(union_ids, |person| person.id.as_str()),
+            user_ids: distinct(user_ids, |person| person.id.as_str()),
             covered,
             ..Self::default()
         }
@@ -132,18 +164,22 @@ impl Audience {
         departments.push(department);
         let mut all = Self::new(departments, self.open_ids, self.union_ids, self.user_ids);
         all.covered.splice(0..0, self.covered);
-        let mut all = Self { lines: self.lines, untold: self.untold, around: self.around, ..all };
+        let mut all = Self { untold: self.untold, around: self.around, ..all };
         all.leave_out_those_inside();
         all
     }
 
-    /// Drops the people of whom `around` tells that a named department contains them.
+    /// Drops the people of whom `around` tells that a named department contains them, and counts those of whom it does
+    /// not tell all.
     pub fn leave_out_those_inside(&mut self) {
+        if self.around.is_empty() {
+            return;
+        }
         let named: HashMap<&DepartmentId, String> =
             self.departments.iter().map(|department| (&department.id, department.full_path())).collect();
         let inside = |id: &str| {
             let around = self.around.get(id)?;
-            around.iter().find_map(|department| named.get(department)).cloned()
+            around.departments.iter().find_map(|department| named.get(department)).cloned()
         };
         fn sift<Id: AsRef<str>>(
             people: Vec<PersonTarget<Id>>,
@@ -167,6 +203,8 @@ impl Audience {
         let user_ids = sift(self.user_ids.clone(), inside, &mut covered);
         (self.open_ids, self.union_ids, self.user_ids) = (open_ids, union_ids, user_ids);
         self.covered.append(&mut covered);
+        let untold = |id: &str| self.around.get(id).is_none_or(|around| around.cut);
+        self.untold = self.named_people().filter(|(_, id)| untold(id)).count() as u64;
     }
 
     /// People named one by one.
@@ -181,10 +219,10 @@ impl Audience {
         Headcount { known: known.saturating_add(self.people()), departments_unknown: unknown as u64 }
     }
 
-    /// The part of it whose ids are wanted.
+    /// The part of it whose ids are wanted; a department is asked about by its [`DepartmentId::key`].
     pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
         let mut part = self.clone();
-        part.departments.retain(|department| wanted(department.id.as_str()));
+        part.departments.retain(|department| wanted(&department.id.key()));
         part.open_ids.retain(|person| wanted(person.id.as_str()));
         part.union_ids.retain(|person| wanted(person.id.as_str()));
         part.user_ids.retain(|person| wanted(person.id.as_str()));
@@ -200,21 +238,19 @@ impl Audience {
         open.chain(union).chain(user)
     }
 
-    /// What is known of each id beyond itself.
-    pub fn labels(&self) -> HashMap<&str, Label> {
-        let departments = self.departments.iter().map(|department| {
-            let name = (!department.path.is_empty()).then(|| department.full_path());
-            (department.id.as_str(), Label { name, line: None, heads: department.headcount })
-        });
-        let open = self.open_ids.iter().map(|person| (person.id.as_str(), &person.name));
-        let union = self.union_ids.iter().map(|person| (person.id.as_str(), &person.name));
-        let user = self.user_ids.iter().map(|person| (person.id.as_str(), &person.name));
-        let people = open.chain(union).chain(user);
-        let people = people.map(|(id, name)| (id, Label { name: name.clone(), line: None, heads: Some(1) }));
-        departments
-            .chain(people)
-            .map(|(id, label)| (id, Label { line: self.lines.get(id).copied(), ..label }))
-            .collect()
+    /// What is known of each id beyond itself; a department is found under its [`DepartmentId::key`].
+    pub fn labels(&self) -> Labels<'_> {
+        let mut labels = HashMap::with_capacity(self.ids());
+        labels.extend(self.departments.iter().map(|department| (department.id.key(), Known::Department(department))));
+        fn people<Id: AsRef<str>>(people: &[PersonTarget<Id>]) -> impl Iterator<Item = (Cow<'_, str>, Known<'_>)> {
+            people.iter().map(|person| {
+                (Cow::Borrowed(person.id.as_ref()), Known::Person { name: &person.name, line: person.line })
+            })
+        }
+        labels.extend(people(&self.open_ids));
+        labels.extend(people(&self.union_ids));
+        labels.extend(people(&self.user_ids));
+        Labels(labels)
     }
 
     /// Ids in all four lists.
@@ -240,6 +276,37 @@ impl Audience {
                 .map(|department| department.id.clone())
                 .collect(),
             untold: self.untold,
+            file: None,
+        }
+    }
+}
+
+/// What an audience knows of its ids. Of a hundred thousand people no name is copied.
+pub struct Labels<'a>(HashMap<Cow<'a, str>, Known<'a>>);
+
+enum Known<'a> {
+    Department(&'a DepartmentTarget),
+    Person { name: &'a Option<String>, line: Option<u32> },
+}
+
+impl Labels<'_> {
+    /// The label of an id; none for an id that is not in the audience.
+    pub fn of(&self, id: &str) -> Option<Label> {
+        Some(match self.0.get(id)? {
+            Known::Department(department) => Label {
+                name: (!department.path.is_empty()).then(|| department.full_path()),
+                line: department.line,
+                heads: department.headcount,
+            },
+            Known::Person { name, line } => Label { name: (*name).clone(), line: *line, heads: Some(1) },
+        })
+    }
+
+    /// People behind an id, where that is known.
+    pub fn heads(&self, id: &str) -> Option<u64> {
+        match self.0.get(id)? {
+            Known::Department(department) => department.headcount,
+            Known::Person { .. } => Some(1),
         }
     }
 }
@@ -261,8 +328,9 @@ pub struct Label {
 /// Entries of each list in an [`Outline`]: what a card shows of them at most.
 pub const OUTLINE_MAX: usize = 20;
 
-/// What cards and messages show of an audience.
+/// What cards and messages show of an audience. Documents from before there were outlines hold the whole audience.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Outline {
     /// The first [`OUTLINE_MAX`].
     pub departments: Vec<DepartmentTarget>,
@@ -280,6 +348,22 @@ pub struct Outline {
     pub unverified: Vec<DepartmentId>,
     /// See [`Audience::untold`].
     pub untold: u64,
+    /// The file from which the targets were read.
+    #[serde(default)]
+    pub file: Option<FileNote>,
+}
+
+/// What became of the rows of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileNote {
+    /// As its sender named it.
+    pub name: String,
+    /// Rows that name a target, each target once.
+    pub rows: usize,
+    /// Rows whose target an earlier row names as well.
+    pub repeated: usize,
+    /// Rows that name none; they were told apart.
+    pub left_out: usize,
 }
 
 /// Heads before sending. Departments count people in several departments more than once, hence "about".
@@ -289,9 +373,14 @@ pub struct Headcount {
     pub departments_unknown: u64,
 }
 
-fn distinct<T, K: Eq + std::hash::Hash>(items: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
-    let mut seen = HashSet::new();
-    items.into_iter().filter(|item| seen.insert(key(item))).collect()
+/// Each once, the first of its kind.
+fn distinct<T>(mut items: Vec<T>, key: impl Fn(&T) -> &str) -> Vec<T> {
+    let mut seen = HashSet::with_capacity(items.len());
+    let first: Vec<bool> = items.iter().map(|item| seen.insert(key(item))).collect();
+    drop(seen);
+    let mut first = first.into_iter();
+    items.retain(|_| first.next().unwrap_or(true));
+    items
 }
 
 /// A name that several departments carry: the author picks one.
@@ -318,6 +407,7 @@ mod tests {
             above: above.iter().map(|id| DepartmentId::new(*id).expect("a test id")).collect(),
             cut: false,
             headcount: Some(headcount),
+            line: None,
         }
     }
 
@@ -359,7 +449,7 @@ mod tests {
 
     #[test]
     fn an_outline_stays_small_and_counts_all() {
-        let person = |n: u32| PersonTarget { id: OpenId::new(format!("ou_{n}")).expect("a test id"), name: None };
+        let person = |n: u32| PersonTarget::new(OpenId::new(format!("ou_{n}")).expect("a test id"));
         let audience = Audience::new(vec![], (0..1000).map(person).collect(), vec![], vec![]);
         let outline = audience.outline();
         assert_eq!((outline.people.len(), outline.ids, outline.headcount.known), (OUTLINE_MAX, 1000, 1000));
@@ -367,11 +457,12 @@ mod tests {
 
     #[test]
     fn a_label_says_what_is_known_of_an_id() {
-        let person = PersonTarget { id: OpenId::new("ou_1").expect("a test id"), name: Some("张三".into()) };
-        let mut audience = Audience::new(vec![department("od-1", &["华东"], &[], 40)], vec![person], vec![], vec![]);
-        audience.lines.insert("ou_1".into(), 7);
+        let id = OpenId::new("ou_1").expect("a test id");
+        let person = PersonTarget { id, name: Some("张三".into()), line: Some(7) };
+        let audience = Audience::new(vec![department("od-1", &["华东"], &[], 40)], vec![person], vec![], vec![]);
         let labels = audience.labels();
-        assert_eq!(labels["ou_1"], Label { name: Some("张三".into()), line: Some(7), heads: Some(1) });
-        assert_eq!(labels["od-1"], Label { name: Some("华东".into()), line: None, heads: Some(40) });
+        assert_eq!(labels.of("ou_1"), Some(Label { name: Some("张三".into()), line: Some(7), heads: Some(1) }));
+        assert_eq!(labels.of("od-1"), Some(Label { name: Some("华东".into()), line: None, heads: Some(40) }));
+        assert_eq!((labels.of("ou_2"), labels.heads("od-1")), (None, Some(40)));
     }
 }

@@ -8,13 +8,14 @@
 //! `sending` is written before the call, the outcome after it. Whoever finds `sending` without its owner knows only
 //! that the call may have happened: in doubt.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::audience::Label;
-use super::ids::{BatchMessageId, BroadcastId, Timestamp};
+use super::ids::{BatchMessageId, BroadcastId, Timestamp, department_key};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchState {
@@ -68,10 +69,11 @@ pub struct InvalidIds {
 }
 
 impl InvalidIds {
-    /// The ids of all four lists.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        let lists = [&self.departments, &self.open_ids, &self.user_ids, &self.union_ids];
-        lists.into_iter().flatten().map(String::as_str)
+    /// The ids of all four lists, a department under its [`super::ids::DepartmentId::key`].
+    pub fn keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let people = [&self.open_ids, &self.user_ids, &self.union_ids];
+        let departments = self.departments.iter().map(|id| department_key(id));
+        departments.chain(people.into_iter().flatten().map(|id| Cow::Borrowed(id.as_str())))
     }
 
     pub fn count(&self) -> usize {
@@ -183,6 +185,9 @@ pub struct Outcome {
     pub log_id: Option<String>,
     pub waiting: Option<WaitCause>,
     pub doubt: Option<DoubtCause>,
+    /// A call of it came to an unknown end before the last one: it may have gone out then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubted: bool,
 }
 
 /// Longest pause between two tries of a batch that is certainly unsent.
@@ -201,6 +206,7 @@ impl Batch {
     pub fn settle(mut self, verdict: Verdict, log_id: Option<String>, now: Timestamp, jitter: u8) -> Self {
         self.outcome.log_id = log_id.or(self.outcome.log_id);
         self.outcome.waiting = None;
+        self.outcome.doubted |= self.outcome.doubt.is_some();
         self.outcome.doubt = None;
         self.state = match verdict {
             Verdict::Accepted { message_id, invalid } => {
@@ -258,6 +264,14 @@ mod tests {
     fn an_unknown_outcome_is_never_planned_again() {
         let batch = sending().settle(Verdict::Unknown { cause: DoubtCause::NoAnswer }, None, Timestamp(5), 0);
         assert_eq!(batch.state, BatchState::InDoubt);
+    }
+
+    #[test]
+    fn what_was_once_unknown_stays_known_as_such() {
+        let mut batch = sending().settle(Verdict::Unknown { cause: DoubtCause::NoAnswer }, None, Timestamp(5), 0);
+        batch.state = BatchState::Sending;
+        let refused = batch.settle(Verdict::Refused { code: 11_203, scopes: vec![] }, None, Timestamp(9), 0);
+        assert_eq!((refused.state, refused.outcome.doubted), (BatchState::Refused, true));
     }
 
     #[test]

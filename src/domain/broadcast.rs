@@ -8,9 +8,12 @@
 //!      |                    |                              |                      +--> failed
 //!      +---- cancel, expire +---------- cancel ------------+                      +--> in-doubt --resend, settle--> …
 //!
+//! Needs-choice is also where its author must say that something in the content is meant.
 //! On hold nothing of it leaves, whatever its state, until its author says go on: see [`super::hold`].
 //!
 //! Who may make a move is decided by [`super::policy::Policy::may`]; whether the move is still possible, here.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,81 +22,13 @@ use super::content::Content;
 use super::hold::{Hold, HoldCause, REFUSALS_MAX};
 use super::ids::{BroadcastId, ChatId, DepartmentId, MessageId, OpenId, Timestamp};
 use super::language::Language;
+use super::lint::Finding;
 use super::plan;
 use super::report::Report;
 
-/// Where a broadcast stands. The words are fixed by the interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    NeedsChoice,
-    Pending,
-    Approved,
-    Scheduled,
-    Sending,
-    Sent,
-    PartlySent,
-    Failed,
-    InDoubt,
-    Rejected,
-    Cancelled,
-    Expired,
-    Recalled,
-}
+mod state;
 
-impl State {
-    pub const ALL: [State; 13] = [
-        State::NeedsChoice,
-        State::Pending,
-        State::Approved,
-        State::Scheduled,
-        State::Sending,
-        State::Sent,
-        State::PartlySent,
-        State::Failed,
-        State::InDoubt,
-        State::Rejected,
-        State::Cancelled,
-        State::Expired,
-        State::Recalled,
-    ];
-
-    /// The word in the store, on cards and in the interface.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            State::NeedsChoice => "needs-choice",
-            State::Pending => "pending",
-            State::Approved => "approved",
-            State::Scheduled => "scheduled",
-            State::Sending => "sending",
-            State::Sent => "sent",
-            State::PartlySent => "partly-sent",
-            State::Failed => "failed",
-            State::InDoubt => "in-doubt",
-            State::Rejected => "rejected",
-            State::Cancelled => "cancelled",
-            State::Expired => "expired",
-            State::Recalled => "recalled",
-        }
-    }
-
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word)
-    }
-
-    /// Still waiting for people: nothing has been decided.
-    pub fn is_undecided(self) -> bool {
-        matches!(self, State::NeedsChoice | State::Pending)
-    }
-
-    /// Nothing moves any more unless a person acts.
-    pub fn is_settled(self) -> bool {
-        !matches!(
-            self,
-            State::NeedsChoice | State::Pending | State::Approved | State::Scheduled | State::Sending | State::InDoubt
-        )
-    }
-}
+pub use state::State;
 
 /// Where the request came from, so that answers go back there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +79,19 @@ pub struct Broadcast {
     pub ending: Option<Ending>,
     #[serde(default)]
     pub hold: Option<Hold>,
+    /// What in the content may not be meant.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// Some of the findings must be accepted by the author before anyone is asked, and have not been.
+    #[serde(default)]
+    pub unaccepted: bool,
+    /// Invalid ids for which a broadcast of its own was proposed once they were valid, and which one. They are given back
+    /// where that one ends unsent.
+    #[serde(default)]
+    pub repaired: BTreeMap<String, BroadcastId>,
+    /// The broadcast whose content this one brings to those that it did not reach.
+    #[serde(default)]
+    pub repairs: Option<BroadcastId>,
 }
 
 /// Why a move is not possible (any more). None of these changes anything.
@@ -222,13 +170,27 @@ impl Broadcast {
             .ok_or(Stale::NoSuchChoice)?;
         self.questions.remove(place);
         let audience = audience.with(chosen);
-        self.audience = audience.outline();
+        self.audience = Outline { file: self.audience.file, ..audience.outline() };
         Ok((self.ask_for_approval(&audience), audience))
     }
 
-    /// Pending where nothing is left to be chosen.
+    /// The author says that what was found in the content is meant: the broadcast is pending, unless a department is
+    /// still to be chosen.
+    ///
+    /// # Errors
+    /// `NotOnHold` when nothing has to be accepted (any more); `Outdated`, `Expired`, `Decided` as for every press.
+    pub fn accept_findings(mut self, audience: &Audience, version: i64, now: Timestamp) -> Result<Self, Stale> {
+        if !self.unaccepted {
+            return Err(Stale::NotOnHold);
+        }
+        self.undecided(State::NeedsChoice, version, now)?;
+        self.unaccepted = false;
+        Ok(self.ask_for_approval(audience))
+    }
+
+    /// Pending where nothing is left that its author must say first.
     fn ask_for_approval(mut self, audience: &Audience) -> Self {
-        let state = if self.questions.is_empty() { State::Pending } else { State::NeedsChoice };
+        let state = if self.questions.is_empty() && !self.unaccepted { State::Pending } else { State::NeedsChoice };
         if state == State::Pending {
             self.fingerprint = plan::fingerprint(&self.content, &plan::batches(audience));
         }
@@ -318,6 +280,19 @@ impl Broadcast {
         if self.version != version { Err(Stale::Outdated) } else { Ok(()) }
     }
 
+    /// Whether somebody who decides may have the content sent to them, to see it as it will arrive. Before its author has
+    /// chosen and confirmed, nobody else is asked, and so nobody else is shown anything.
+    ///
+    /// # Errors
+    /// `Outdated`, `Expired`, `Decided` as for every press.
+    pub fn may_be_seen(&self, by: &OpenId, version: i64, now: Timestamp) -> Result<(), Stale> {
+        let shown = if *by == self.author { self.state } else { State::Pending };
+        match self.state.is_undecided() {
+            true => self.undecided(shown, version, now),
+            false => Err(Stale::Decided { state: self.state }),
+        }
+    }
+
     /// Puts a broadcast on hold that could still send something. `None` where there is nothing to hold: it has ended,
     /// or waits for its author already. Only that the database was restored is said of one on hold as well: whatever
     /// else it was held for may have been decided since.
@@ -381,7 +356,7 @@ fn standing(report: &Report) -> State {
     if all_accepted && report.invalid.count() == 0 {
         return State::Sent;
     }
-    if report.ids_accepted > 0 || report.taken_as_sent > 0 {
+    if report.ids_accepted > 0 || report.taken_as_sent > 0 || report.once_in_doubt > 0 {
         return State::PartlySent;
     }
     if report.cancelled == report.batches { State::Cancelled } else { State::Failed }
@@ -424,7 +399,27 @@ mod tests {
             approvals: vec![],
             ending: None,
             hold: None,
+            findings: vec![],
+            unaccepted: false,
+            repaired: BTreeMap::new(),
+            repairs: None,
         }
+    }
+
+    #[test]
+    fn what_must_be_accepted_holds_the_question_to_the_approvers() {
+        let mut broadcast = pending(1);
+        broadcast.state = State::NeedsChoice;
+        broadcast.unaccepted = true;
+        broadcast.questions =
+            vec![Question { typed: "客服部".into(), candidates: vec![candidate("od-5"), candidate("od-6")] }];
+        let chosen = DepartmentId::new("od-6").expect("a test id");
+        let (picked, audience) = broadcast.pick(Audience::default(), &chosen, 1, Timestamp(1)).expect("picked");
+        assert_eq!(picked.state, State::NeedsChoice);
+        assert_eq!(picked.clone().accept_findings(&audience, 1, Timestamp(2)), Err(Stale::Outdated));
+        let accepted = picked.accept_findings(&audience, 2, Timestamp(2)).expect("accepted");
+        assert_eq!((accepted.state, accepted.fingerprint.len()), (State::Pending, 64));
+        assert_eq!(accepted.accept_findings(&audience, 3, Timestamp(3)), Err(Stale::NotOnHold));
     }
 
     #[test]

@@ -50,6 +50,22 @@ pub struct Post {
     pub paragraphs: Vec<Vec<Node>>,
 }
 
+impl Post {
+    /// What was typed, where somebody typed into a rich text what is none, such as the JSON of a card: code counts as its
+    /// text, a link as its label.
+    pub fn typed(&self) -> String {
+        let node_text = |node: &Node| match node {
+            Node::Text { text } | Node::Code { text, .. } | Node::Link { text, .. } => text.clone(),
+            Node::At { name, .. } => format!("@{name}"),
+            Node::Image { .. } | Node::Media { .. } | Node::Emotion { .. } | Node::Rule | Node::Unknown { .. } => {
+                String::new()
+            }
+        };
+        let paragraph = |nodes: &Vec<Node>| nodes.iter().map(node_text).collect::<String>();
+        self.paragraphs.iter().map(paragraph).collect::<Vec<_>>().join("\n")
+    }
+}
+
 /// One piece of a paragraph. Styles are not kept: `batch_send` refuses them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "tag", rename_all = "snake_case")]

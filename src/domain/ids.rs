@@ -4,6 +4,7 @@
 //! their kind (`od-`, `ou_`, `on_`). A `String` from outside becomes one of these types in the first function that
 //! sees it. `BroadcastId` is ours: short enough to be typed by a person.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,17 @@ opaque_id!(
     EventId
 );
 
+/// By what a department is known among ids of all kinds: the numbers of departments and of employees may be the same.
+pub fn department_key(id: &str) -> Cow<'_, str> {
+    if id.starts_with("od-") { Cow::Borrowed(id) } else { Cow::Owned(format!("dept:{id}")) }
+}
+
 impl DepartmentId {
+    /// See [`department_key`].
+    pub fn key(&self) -> Cow<'_, str> {
+        department_key(self.as_str())
+    }
+
     /// Whether this is an `open_department_id`; a custom id never begins so.
     pub fn is_open(&self) -> bool {
         self.0.starts_with("od-")

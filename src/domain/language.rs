@@ -19,7 +19,9 @@ impl Language {
         if text.chars().any(|c| matches!(c, '\u{2E80}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}')) {
             return Some(Self::Zh);
         }
-        let said = text.split_whitespace().filter(|word| !word.starts_with(['/', '／', '@', '-']));
+        // Nor do the names in the JSON of a card.
+        let of_json = |word: &str| word.contains(['"', '{', '}']);
+        let said = text.split_whitespace().filter(|word| !word.starts_with(['/', '／', '@', '-']) && !of_json(word));
         let mut words = said.filter(|word| {
             let letters = word.trim_matches(|c: char| !c.is_alphanumeric());
             // What belongs to a command is typed by everyone: `/list all`, `/help broadcast`.
@@ -45,6 +47,7 @@ mod tests {
         assert_eq!(Language::of("/departments Sales"), Some(Language::En));
         assert_eq!(Language::of("/broadcast 销售部 all hands"), Some(Language::Zh));
         assert_eq!(Language::of("/群发 od-1"), Some(Language::Zh));
+        assert_eq!(Language::of("/broadcast --card ou_1 { \"schema\": \"2.0\", \"body\": {} }"), None);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! The plan is stable: the same audience gives the same batches in the same order, so that what was approved, what is
 //! in the ledger and what goes over the wire can be compared byte for byte.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::audience::{Audience, Label};
+use super::audience::{Audience, Labels};
 use super::content::Content;
 use super::ids::{DepartmentId, OpenId, UnionId, UserId};
 
@@ -43,6 +43,12 @@ impl Targets {
         departments.chain(people).chain(self.union_ids.iter().map(UnionId::as_str))
     }
 
+    /// The same, a department under its [`DepartmentId::key`].
+    pub fn keys(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let departments = self.department_ids.iter().map(DepartmentId::key);
+        departments.chain(self.ids().skip(self.department_ids.len()).map(Cow::Borrowed))
+    }
+
     /// How many ids stand in all four lists.
     pub fn count(&self) -> usize {
         self.department_ids.len() + self.open_ids.len() + self.user_ids.len() + self.union_ids.len()
@@ -71,8 +77,8 @@ fn slice<T: Clone>(items: &[T], n: usize) -> Vec<T> {
 }
 
 /// People that one call of a plan reaches, as far as the audience knows.
-pub fn heads(labels: &HashMap<&str, Label>, targets: &Targets) -> u64 {
-    let known = |id: &DepartmentId| labels.get(id.as_str())?.heads;
+pub fn heads(labels: &Labels<'_>, targets: &Targets) -> u64 {
+    let known = |id: &DepartmentId| labels.heads(&id.key());
     let people = (targets.count() - targets.department_ids.len()) as u64;
     targets.department_ids.iter().filter_map(known).fold(people, u64::saturating_add)
 }
@@ -135,8 +141,7 @@ mod tests {
     fn audience(departments: usize, people: usize) -> Audience {
         let departments = (0..departments)
             .map(|n| DepartmentTarget::unverified(DepartmentId::new(format!("od-{n}")).expect("a test id")));
-        let people =
-            (0..people).map(|n| PersonTarget { id: OpenId::new(format!("ou_{n}")).expect("a test id"), name: None });
+        let people = (0..people).map(|n| PersonTarget::new(OpenId::new(format!("ou_{n}")).expect("a test id")));
         Audience::new(departments.collect(), people.collect(), vec![], vec![])
     }
 

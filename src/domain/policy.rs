@@ -54,11 +54,12 @@ pub enum Action {
     Resend,
     Settle,
     Refresh,
+    Preview,
 }
 
 impl Action {
     /// All actions there are.
-    pub const ALL: [Action; 9] = [
+    pub const ALL: [Action; 10] = [
         Action::Pick,
         Action::Approve,
         Action::Reject,
@@ -68,6 +69,7 @@ impl Action {
         Action::Resend,
         Action::Settle,
         Action::Refresh,
+        Action::Preview,
     ];
 
     /// Reads the `action` of a card's value, exactly as this program writes it.
@@ -86,6 +88,7 @@ impl Action {
             Action::Resend => "resend",
             Action::Settle => "settle",
             Action::Refresh => "refresh",
+            Action::Preview => "preview",
         }
     }
 }
@@ -130,6 +133,8 @@ pub enum PolicyError {
 /// The rules of this deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    /// Admins who may address the whole company; nobody, unless the rules say so.
+    everyone: BTreeSet<OpenId>,
     admins: BTreeSet<OpenId>,
     approvers: BTreeSet<OpenId>,
     approvals_required: u32,
@@ -155,12 +160,22 @@ impl Policy {
         let others = |admin: &OpenId| approvers.len() - usize::from(approvers.contains(admin));
         let possible = admins.iter().map(others).max().unwrap_or(0);
         if usize::try_from(required).is_ok_and(|required| required <= possible) {
-            Ok(Self { admins, approvers, approvals_required: required, approval_ttl })
+            Ok(Self { everyone: BTreeSet::new(), admins, approvers, approvals_required: required, approval_ttl })
         } else if possible == 0 && !approvers.is_empty() {
             Err(PolicyError::NobodyElseApproves)
         } else {
             Err(PolicyError::TooManyApprovals { required, possible })
         }
+    }
+
+    /// The same rules, with those who may address the whole company.
+    pub fn with_everyone(self, everyone: BTreeSet<OpenId>) -> Self {
+        Self { everyone, ..self }
+    }
+
+    /// Whether this person may address the whole company.
+    pub fn may_address_everyone(&self, person: &OpenId) -> bool {
+        self.everyone.contains(person) && self.roles(person).admin
     }
 
     /// Distinct approvers needed, never counting the author. 0: the author decides on the card.
@@ -217,6 +232,9 @@ impl Policy {
             Action::Pick | Action::Confirm | Action::Resend | Action::Settle => author_and_admin(roles, is_author),
             Action::Cancel => Err(Denied::AuthorOnly),
             Action::Recall => roles.approver.then_some(()).ok_or(Denied::AuthorAndApproversOnly),
+            // To oneself, and nobody else.
+            Action::Preview if is_author => author_and_admin(roles, is_author),
+            Action::Preview => roles.approver.then_some(()).ok_or(Denied::AuthorAndApproversOnly),
             Action::Refresh => roles.admin.then_some(()).ok_or(Denied::AdminsOnly),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Three words, three numbers: accepted by Feishu is not delivered, and delivered is not read.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::audience::{Headcount, Label};
@@ -20,6 +21,8 @@ pub struct Report {
     pub doubtful: Doubtful,
     pub taken_as_sent: usize,
     pub cancelled: usize,
+    /// Of the refused and cancelled ones those whose earlier call came to an unknown end: they may have gone out.
+    pub once_in_doubt: usize,
     /// Planned and under way.
     pub open: usize,
     /// Of the open ones those that have left and are not answered yet.
@@ -66,11 +69,14 @@ pub const DOUBTFUL_NAMED_MAX: usize = 5;
 impl Doubtful {
     /// Adds a batch in doubt.
     pub fn add(&mut self, targets: &Targets, labels: &BTreeMap<String, Label>, heads: u64) {
-        let name = |id: &str| labels.get(id).and_then(|label| label.name.clone()).unwrap_or_else(|| id.to_owned());
-        self.named.extend(targets.ids().take(DOUBTFUL_NAMED_MAX - self.named.len()).map(name));
+        let name = |(key, id): (Cow<'_, str>, &str)| {
+            labels.get(key.as_ref()).and_then(|label| label.name.clone()).unwrap_or_else(|| id.to_owned())
+        };
+        let left = DOUBTFUL_NAMED_MAX - self.named.len();
+        self.named.extend(targets.keys().zip(targets.ids()).take(left).map(name));
         self.ids += targets.count();
         self.headcount.known = self.headcount.known.saturating_add(heads);
-        let known = |id: &DepartmentId| labels.get(id.as_str()).is_some_and(|label| label.heads.is_some());
+        let known = |id: &DepartmentId| labels.get(id.key().as_ref()).is_some_and(|label| label.heads.is_some());
         let unknown = targets.department_ids.iter().filter(|id| !known(id)).count();
         self.headcount.departments_unknown += unknown as u64;
     }
@@ -93,7 +99,7 @@ impl Report {
 
     /// Whether any batch has left, or may have.
     pub fn some_left(&self) -> bool {
-        self.accepted + self.taken_as_sent + self.in_doubt + self.sending > 0
+        self.accepted + self.taken_as_sent + self.in_doubt + self.sending + self.once_in_doubt > 0
     }
 
     fn add(&mut self, batch: &Batch) {
@@ -104,6 +110,10 @@ impl Report {
         self.invalid.user_ids.extend(invalid.user_ids.iter().cloned());
         self.invalid.union_ids.extend(invalid.union_ids.iter().cloned());
         self.labels.extend(batch.outcome.labels.iter().map(|(id, label)| (id.clone(), label.clone())));
+        let once = batch.outcome.doubted || batch.outcome.doubt.is_some();
+        if once && matches!(batch.state, BatchState::Refused | BatchState::Cancelled) {
+            self.once_in_doubt += 1;
+        }
         match batch.state {
             BatchState::Accepted => {
                 self.refused_in_a_row = None;

@@ -1,5 +1,6 @@
 //! The ledger: every call of `batch_send`, written down before it is made.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use sqlx::any::AnyRow;
@@ -115,15 +116,26 @@ impl Store {
         Ok(doubtful)
     }
 
+    /// Whom the accepted batches of a broadcast name, and those that a person took as sent.
+    pub async fn reached(&self, broadcast: &BroadcastId) -> Result<Vec<Targets>, StoreError> {
+        let rows = sqlx::query(
+            "select targets from batches where broadcast = $1 and state in ('accepted', 'taken-as-sent') order by seq",
+        )
+        .bind(broadcast.as_str())
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        rows.iter().map(|row| document(row.try_get::<&str, _>("targets")?)).collect()
+    }
+
     /// Whether a batch waits to be sent now; a look before a call is reserved, no claim.
     pub async fn has_batch(&self, now: Timestamp) -> Result<bool, StoreError> {
         Ok(next_batch(&mut *self.reader().await?, now).await?.is_some())
     }
 
-    /// Says that the call of a batch is still under way. Nothing where the claim was lost.
-    pub async fn renew_batch(&self, claim: &BatchClaim, lease_until: Timestamp) -> Result<(), StoreError> {
+    /// Says that the call of a batch is still under way; whether the claim still holds.
+    pub async fn renew_batch(&self, claim: &BatchClaim, lease_until: Timestamp) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        sqlx::query(
+        let renewed = sqlx::query(
             "update batches set not_before = $4 where broadcast = $1 and seq = $2 and fence = $3 and state = 'sending'",
         )
         .bind(claim.batch.broadcast.as_str())
@@ -132,7 +144,8 @@ impl Store {
         .bind(lease_until.0)
         .execute(tx.connection())
         .await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(renewed.rows_affected() == 1)
     }
 
     /// Whether the delivery of a batch should be asked for now; a look, no claim.
@@ -207,10 +220,10 @@ impl Tx {
         let known = audience.labels();
         for (place, targets) in plan.iter().enumerate() {
             // Of a bare id there is nothing to keep.
-            let labels: BTreeMap<&str, &Label> = targets
-                .ids()
-                .filter_map(|id| known.get(id).map(|label| (id, label)))
-                .filter(|(_, label)| **label != Label { heads: Some(1), ..Label::default() })
+            let labels: BTreeMap<Cow<'_, str>, Label> = targets
+                .keys()
+                .filter_map(|key| known.of(&key).map(|label| (key, label)))
+                .filter(|(_, label)| *label != Label { heads: Some(1), ..Label::default() })
                 .collect();
             sqlx::query(
                 "insert into batches (broadcast, seq, state, targets, ids, digest, not_before, outcome, heads, labels)

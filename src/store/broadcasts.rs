@@ -36,7 +36,22 @@ impl Store {
         .bind(LIST_MAX)
         .fetch_all(&mut *self.reader().await?)
         .await?;
-        rows.iter().map(read).collect()
+        // One that another version wrote must not hide the others.
+        let readable = rows.iter().filter_map(|row| match read(row) {
+            Err(error) => {
+                tracing::error!(%error, "a broadcast cannot be read and is left out of the list");
+                None
+            }
+            read => Some(read),
+        });
+        readable.collect()
+    }
+
+    /// Takes a broadcast that cannot be read out of the way of the others; nothing of it leaves.
+    pub async fn set_aside(&self, id: &BroadcastId) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("update broadcasts set held = 1 where id = $1").bind(id.as_str()).execute(tx.connection()).await?;
+        tx.commit().await
     }
 
     /// Undecided broadcasts whose deadline has passed, at most 50 at a time.
@@ -114,10 +129,20 @@ impl Tx {
             .bind(id.as_str())
             .fetch_optional(self.connection())
             .await?;
-        match row {
-            Some(row) => document(row.try_get::<&str, _>("doc")?),
-            None => Err(StoreError::Unreadable("a broadcast without its audience".into())),
+        if let Some(row) = row {
+            return document(row.try_get::<&str, _>("doc")?);
         }
+        // Before audiences had a place of their own they were a part of the broadcast.
+        #[derive(serde::Deserialize)]
+        struct Kept {
+            audience: Audience,
+        }
+        let row = sqlx::query("select doc from broadcasts where id = $1")
+            .bind(id.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        let row = row.ok_or_else(|| StoreError::Unreadable("an audience without its broadcast".into()))?;
+        Ok(document::<Kept>(row.try_get::<&str, _>("doc")?)?.audience)
     }
 
     /// Writes the whole audience of a broadcast.

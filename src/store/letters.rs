@@ -120,6 +120,24 @@ impl Store {
         Ok(Some(claim))
     }
 
+    /// Puts the content into a letter that only said what it would be.
+    ///
+    /// # Errors
+    /// `Conflict` when the claim was lost.
+    pub async fn fill_letter(&self, claim: &LetterClaim, content: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let filled = sqlx::query("update letters set content = $3 where uuid = $1 and fence = $2 and state = 'new'")
+            .bind(&claim.uuid)
+            .bind(claim.fence)
+            .bind(content)
+            .execute(tx.connection())
+            .await?;
+        if filled.rows_affected() != 1 {
+            return Err(StoreError::Conflict);
+        }
+        tx.commit().await
+    }
+
     /// Writes what became of a letter; nothing if the claim was lost.
     pub async fn settle_letter(
         &self,

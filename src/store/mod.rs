@@ -15,6 +15,7 @@ pub mod batches;
 pub mod broadcasts;
 pub mod cards;
 mod durable;
+pub mod errands;
 pub mod inbox;
 pub mod letters;
 pub mod life;
@@ -204,7 +205,7 @@ impl Store {
         Ok(Tx { inner: self.write.begin_with(self.engine.begin()).await?, durable: self.durable.clone() })
     }
 
-    /// Ends every lease on events, letters, cards and authorizations, for a start after a crash. Only where no other
+    /// Ends every lease on events, letters, cards, errands and authorizations, for a start after a crash. Only where no other
     /// process works on this store. Batches keep theirs: what became of one in the middle of its call nobody knows.
     pub async fn free_leases(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
@@ -214,6 +215,7 @@ impl Store {
             "update letters set not_before = $1 where state = 'new' and not_before > $1",
             "update cards set not_before = $1 where state = 'live' and shown < wanted and not_before > $1",
             "update authorizations set lease_until = $1 where lease_until > $1",
+            "update errands set not_before = $1 where state = 'taken' and not_before > $1",
         ] {
             sqlx::query(statement).bind(now.0).execute(tx.connection()).await?;
         }

@@ -15,6 +15,8 @@ pub enum Ring {
     Talk,
     /// Questions about delivery.
     Polls,
+    /// Questions about departments and people.
+    LookUps,
 }
 
 impl Ring {
@@ -23,6 +25,7 @@ impl Ring {
             Ring::Batches => "batches",
             Ring::Talk => "talk",
             Ring::Polls => "polls",
+            Ring::LookUps => "look-ups",
         }
     }
 
@@ -31,7 +34,7 @@ impl Ring {
     fn per_second(self) -> i64 {
         match self {
             Ring::Batches => PER_SECOND,
-            Ring::Talk | Ring::Polls => PER_SECOND * 9 / 10,
+            Ring::Talk | Ring::Polls | Ring::LookUps => PER_SECOND * 9 / 10,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, count, hold, moment, text};
+use super::{Text, count, moment, text};
 use crate::domain::audience::DepartmentTarget;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::command::CommandName;
@@ -18,15 +18,26 @@ pub fn authorized(waiting: u64) -> Text {
     }
 }
 
+/// Something was sent that is no command, but may become the content or the targets of one.
 pub fn cannot_read(message_type: &str) -> Text {
-    Text::new(
-        format!(
-            "我只读文字和富文本里的命令，读不了这种消息（{message_type}）。\n例如：/broadcast 销售部 明天下午三点全员会"
+    match message_type {
+        "image" | "share_chat" | "interactive" => Text::new(
+            "收到。要群发它，请「回复」这条消息，只写收件人，例如：/broadcast 销售部",
+            "Got it. To broadcast it, reply to it with the targets alone, for example: /broadcast Sales",
         ),
-        format!(
-            "I read commands in text and rich text only, not in this kind of message ({message_type}).\nFor example: /broadcast Sales all hands at three"
+        "file" => Text::new(
+            "收到文件。如果是收件人名单（.csv、.txt、.xlsx），请「回复」它并写上内容，例如：/broadcast file 明天下午三点全员会\n文件本身不能群发，可以改发云文档链接。",
+            "Got the file. If it lists the targets (.csv, .txt, .xlsx), reply to it with the content, for example: /broadcast file all hands at three\nFiles themselves cannot be broadcast; send the link of a document instead.",
         ),
-    )
+        other => Text::new(
+            format!(
+                "我只读文字和富文本里的命令，读不了这种消息（{other}），飞书也不能群发它。\n例如：/broadcast 销售部 明天下午三点全员会"
+            ),
+            format!(
+                "I read commands in text and rich text only, not in this kind of message ({other}), which Feishu cannot broadcast either.\nFor example: /broadcast Sales all hands at three"
+            ),
+        ),
+    }
 }
 
 pub fn waited_in_vain() -> Text {
@@ -93,7 +104,7 @@ pub fn empty_list() -> Text {
 }
 
 pub fn list_line(broadcast: &Broadcast, zone: &TimeZone) -> Text {
-    let word = if broadcast.hold.is_some() { hold::word() } else { text::state(broadcast.state) };
+    let word = text::standing(broadcast);
     let heads = text::heads(broadcast.audience.headcount);
     let when = moment(broadcast.created_at, zone);
     let begin: String = broadcast.content.plain().chars().take(20).collect::<String>().replace('\n', " ");
@@ -194,28 +205,6 @@ pub fn no_public_url() -> Text {
     Text::new(
         "还不能授权：部署时没有设置 PUBLIC_URL。请运维人员设置后重启；在那之前可以用部门 ID（od-…）代替名称。",
         "Authorization is not possible yet: PUBLIC_URL is not set. Ask the operator to set it; until then use department ids (od-…) instead of names.",
-    )
-}
-
-pub fn no_content(is_reply: bool) -> Text {
-    if is_reply {
-        return Text::new(
-            "明白了目标，但「群发被回复的消息」还没有做好，没有发起群发。\n请把内容写在目标后面，例如：/broadcast 销售部 明天下午三点全员会",
-            "The targets are understood, but broadcasting the replied-to message does not work yet; nothing was proposed.\nWrite the content after the targets: /broadcast Sales all hands at three",
-        );
-    }
-    Text::new(
-        "明白了目标，但没有内容，没有发起群发。\n请把内容写在目标后面，例如：/broadcast 销售部 明天下午三点全员会",
-        "The targets are understood, but there is no content; nothing was proposed.\nWrite the content after the targets: /broadcast Sales all hands at three",
-    )
-}
-
-pub fn unsupported_part(tag: &str) -> Text {
-    Text::new(
-        format!("富文本里有还不能群发的部分（{tag}），没有发起群发。请去掉后重发，文字和链接都可以。"),
-        format!(
-            "The rich text holds something that cannot be broadcast yet ({tag}); nothing was proposed. Remove it; text and links are fine."
-        ),
     )
 }
 
@@ -356,7 +345,10 @@ pub fn recall_comes_later() -> Text {
 pub fn decided(action: Action, after: &Broadcast) -> Text {
     let id = &after.id;
     match (action, after.state) {
-        (Action::Pick, State::NeedsChoice) => Text::new("已选择，还有一个要选。", "Chosen; one more to choose."),
+        (Action::Pick, State::NeedsChoice) if after.questions.is_empty() => {
+            Text::new("已选择，还要确认标 ⚠️ 的内容。", "Chosen; what is marked ⚠️ is still to be confirmed.")
+        }
+        (Action::Pick, State::NeedsChoice) => Text::new("已选择，还有同名的要选。", "Chosen; more are to be chosen."),
         (Action::Pick, _) => Text::new("已选择。", "Chosen."),
         (Action::Approve, State::Pending) => Text::new(
             format!("已通过，还需要 {} 人。", u64::from(after.required).saturating_sub(after.approvals.len() as u64)),
@@ -370,6 +362,15 @@ pub fn decided(action: Action, after: &Broadcast) -> Text {
             Text::new(format!("已驳回，{id} 不会发送。"), format!("Rejected; {id} will not be sent."))
         }
         _ => Text::new("已完成。", "Done."),
+    }
+}
+
+/// The author has accepted what was found in the content.
+pub fn findings_accepted(after: &Broadcast) -> Text {
+    match (after.state, after.required) {
+        (State::NeedsChoice, _) => Text::new("已确认，还要选择部门。", "Accepted; a department is still to be chosen."),
+        (_, 0) => Text::new("已确认。点「确认发送」就会发出。", "Accepted. It is sent once you press “Send now”."),
+        _ => Text::new("已确认，已提交审批。", "Accepted; approval was asked for."),
     }
 }
 

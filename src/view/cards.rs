@@ -18,11 +18,12 @@ use elements::{div, markdown, note, plain};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{Text, hold, result, text};
+use super::{Text, content as words, hold, lint, result, targets, text};
 use crate::domain::audience::{Covered, DepartmentTarget, Outline, Question};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::content::Content;
 use crate::domain::ids::OpenId;
+use crate::domain::lint::{Finding, Severity, severity};
 use crate::domain::report::Report;
 
 /// Letters of the content that a card shows; longer contents follow as a message of their own.
@@ -106,8 +107,15 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
         questions(room, broadcast, reader, &mut elements);
     }
     audience(room, &broadcast.audience, &mut elements);
+    if let Some(of) = &broadcast.repairs {
+        elements.push(note(&targets::repairs(of, broadcast.audience.departments_total > 0)));
+    }
     elements.push(json!({ "tag": "hr" }));
     content(&broadcast.content, &mut elements);
+    if broadcast.state.is_undecided() {
+        elements.extend(words::see_it(broadcast.content.kind()).iter().map(note));
+    }
+    findings(room, &broadcast.findings, &mut elements);
     elements.push(json!({ "tag": "hr" }));
     standing(room, facts, reader, &mut elements);
     buttons(room, facts, reader, &mut elements);
@@ -115,15 +123,16 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
 }
 
 /// The preview of a dry run: the same card without an id, a state or a button.
-pub fn dry_run(shown: &Outline, what: &Content) -> Value {
-    fitting(|room| dry_run_in(room, shown, what))
+pub fn dry_run(shown: &Outline, what: &Content, found: &[Finding]) -> Value {
+    fitting(|room| dry_run_in(room, shown, what, found))
 }
 
-fn dry_run_in(room: Room, shown: &Outline, what: &Content) -> Value {
+fn dry_run_in(room: Room, shown: &Outline, what: &Content, found: &[Finding]) -> Value {
     let mut elements = Vec::new();
     audience(room, shown, &mut elements);
     elements.push(json!({ "tag": "hr" }));
     content(what, &mut elements);
+    findings(room, found, &mut elements);
     elements.push(note(&text::dry_run_note()));
     json!({
         "schema": "2.0",
@@ -135,7 +144,7 @@ fn dry_run_in(room: Room, shown: &Outline, what: &Content) -> Value {
 
 fn frame(broadcast: &Broadcast, elements: Vec<Value>) -> Value {
     let title = text::card_title(broadcast);
-    let word = if broadcast.hold.is_some() { hold::word() } else { text::state(broadcast.state) };
+    let word = text::standing(broadcast);
     let (template, tag) = match broadcast.state {
         _ if broadcast.hold.is_some() => ("carmine", "carmine"),
         State::NeedsChoice => ("wathet", "blue"),
@@ -210,8 +219,9 @@ fn audience(room: Room, audience: &Outline, elements: &mut Vec<Value>) {
     }
     elements.push(markdown(&text::audience_heading(audience.headcount)));
     elements.push(div(&Text::lines(&lines)));
+    elements.extend(audience.file.iter().map(|file| note(&targets::file(file))));
     for Covered { named, inside } in audience.covered.iter().take(room.entries) {
-        elements.push(note(&text::covered(
+        elements.push(note(&targets::covered(
             &short(room, named),
             inside.as_ref().map(|inside| short(room, inside)).as_deref(),
         )));
@@ -222,13 +232,13 @@ fn audience(room: Room, audience: &Outline, elements: &mut Vec<Value>) {
     }
     let unverified: Vec<&str> = audience.unverified.iter().map(|id| id.as_str()).take(room.entries).collect();
     if !unverified.is_empty() {
-        elements.push(note(&text::unverified(&unverified.join("、"))));
+        elements.push(note(&targets::unverified(&unverified.join("、"))));
     }
     if audience.untold > 0 {
-        elements.push(note(&text::untold(audience.untold)));
+        elements.push(note(&targets::untold(audience.untold)));
     }
     if audience.departments_total > 1 {
-        elements.push(note(&text::overlap()));
+        elements.push(note(&targets::overlap()));
     }
 }
 
@@ -240,13 +250,29 @@ fn content(content: &Content, elements: &mut Vec<Value>) {
     let whole = content.plain();
     let letters = whole.chars().count();
     let shown: String = whole.chars().take(CONTENT_LETTERS_MAX).collect();
-    elements.push(markdown(&text::content_heading(content.kind())));
+    elements.push(markdown(&words::heading(content.kind())));
     elements.push(div(&Text::same(shown)));
-    for image_key in content.images().into_iter().take(IMAGES_SHOWN_MAX) {
-        elements.push(json!({ "tag": "img", "img_key": image_key, "alt": plain(&text::image()) }));
+    let images = content.images();
+    for image_key in images.iter().take(IMAGES_SHOWN_MAX) {
+        elements.push(json!({ "tag": "img", "img_key": image_key, "alt": plain(&words::image()) }));
+    }
+    if images.len() > IMAGES_SHOWN_MAX {
+        elements.push(note(&words::more_images(images.len() - IMAGES_SHOWN_MAX)));
     }
     if letters > CONTENT_LETTERS_MAX {
-        elements.push(note(&text::content_cut(letters)));
+        elements.push(note(&words::cut(letters)));
+    }
+}
+
+/// What in the content may not be meant: what must be accepted first, in red, then the rest.
+fn findings(room: Room, found: &[Finding], elements: &mut Vec<Value>) {
+    let grave = lint::grave(found);
+    elements.extend(grave.iter().take(room.entries).map(div));
+    let small: Vec<&Finding> = found.iter().filter(|found| severity(found.kind) == Severity::Note).collect();
+    elements.extend(small.iter().take(room.entries).map(|found| note(&lint::finding(found))));
+    let more = found.len() - grave.len().min(room.entries) - small.len().min(room.entries);
+    if more > 0 {
+        elements.push(note(&lint::more_findings(more)));
     }
 }
 
@@ -263,7 +289,11 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
         elements.push(div(&hold::cause(held.cause)));
     }
     match broadcast.state {
-        State::NeedsChoice => {}
+        State::NeedsChoice => {
+            if broadcast.unaccepted {
+                elements.push(div(&lint::must_accept(reader == Reader::Author, broadcast.required > 0)));
+            }
+        }
         State::Pending => {
             if broadcast.required > 0 {
                 elements.push(markdown(&text::approvals(&approvals, broadcast.required)));

@@ -11,6 +11,7 @@ use crate::view::Text;
 mod mistake;
 
 pub use mistake::mistake;
+pub(in crate::view) use mistake::target;
 
 /// What this person may do, or how one command is used. Who may not use that command is told so.
 pub fn help(roles: Roles, command: Option<CommandName>) -> Text {
@@ -86,7 +87,7 @@ fn works(name: CommandName) -> bool {
 
 /// The same for the options of `/broadcast`.
 fn option_works(option: OptionName) -> bool {
-    option == OptionName::DryRun
+    option != OptionName::At
 }
 
 fn line(name: CommandName) -> Text {
@@ -107,17 +108,21 @@ fn manual(name: CommandName) -> Text {
         CommandName::Broadcast => vec![
             Text::new("/群发 \"Sales APAC\",华东/销售部 你好", "/broadcast \"Sales APAC\",East/Sales Hello"),
             Text::new(
-                "收件人：部门名、路径（华东/销售部）、@同事或 ID（od-…、ou_…）。多个用逗号连接，不加空格；名称里有空格就加引号。",
-                "Targets: a department, a path (East/Sales), a mention or an id (od-…, ou_…). Join several by commas without blanks; quote a name with blanks.",
+                "收件人：部门名、路径（华东/销售部）、@同事、邮箱、手机号、ID（od-…、ou_…）或全员。多个用逗号连接，不加空格；名称里有空格就加引号。",
+                "Targets: a department, a path (East/Sales), a mention, an e-mail address, a phone number, an id (od-…, ou_…) or @all. Join several by commas without blanks; quote a name with blanks.",
+            ),
+            Text::new(
+                "回复一条消息并只写收件人，就群发那条消息：文字、富文本、图片、群名片、卡片。回复名单文件（.csv、.txt、.xlsx）时收件人写 file。",
+                "Reply to a message with the targets alone and that message is sent: text, rich text, image, group card or card. Reply to a list (.csv, .txt, .xlsx) with the target file.",
+            ),
+            Text::new(
+                "/群发 --template AAqk1234 --var name=\"张 三\" 销售部",
+                "/broadcast --template AAqk1234 --var name=\"Li Lei\" Sales",
             ),
             Text::new("/群发 --dry-run 销售部 明天下午三点开会", "/broadcast --dry-run Sales We meet at 3 pm"),
             Text::new(
-                "--dry-run 写在收件人前面：只预览，不保存也不发送。",
-                "--dry-run stands before the targets: it shows the preview and stores nothing.",
-            ),
-            Text::new(
-                "尚未提供：--at 定时，--template、--var、--card 卡片，邮箱、手机号、全员、名单文件，以及群发被回复的消息。",
-                "Not yet: --at, --template, --var and --card; e-mail addresses, phone numbers, @all and files as targets; sending the message one replies to.",
+                "选项写在收件人前面：--dry-run 只预览，--card 后面的内容是卡片 JSON，--template 发卡片模板。尚未提供：--at 定时。",
+                "Options stand before the targets: --dry-run only shows the preview, --card takes the content as card JSON, --template sends a card template. Not yet: --at.",
             ),
         ],
         CommandName::Status => vec![Text::new("不写编号就看最近的一次。", "Without an id: your latest broadcast.")],

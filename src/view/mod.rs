@@ -8,11 +8,16 @@ use serde::{Deserialize, Serialize};
 pub mod advice;
 pub mod answers;
 pub mod cards;
+pub mod content;
 pub mod help;
 pub mod hold;
+pub mod lint;
 pub mod lists;
 pub mod page;
 pub mod result;
+pub mod samples;
+pub mod sheets;
+pub mod targets;
 pub mod text;
 pub mod toast;
 

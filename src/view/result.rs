@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use super::{Text, count, hold, moment, text, time_of_day};
+use super::sheets::IdKind;
+use super::{Text, count, hold, lint, moment, text, time_of_day};
 use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::report::Report;
 
-/// Invalid ids that a card names; all of them go out as a message when there are more.
+/// Invalid ids that a card names; all of them go out as a file when there are more.
 pub const INVALID_SHOWN_MAX: usize = 20;
 
 /// What a batch takes of the time that the platform's limit leaves, in ms. Source: "rate limits", 1000 a minute.
@@ -22,6 +23,7 @@ const PER_BATCH_MS: u64 = 60;
 pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usize) -> Vec<Text> {
     let mut lines = vec![batches(report)];
     lines.extend(doubt(broadcast, report));
+    lines.extend(once_in_doubt(report));
     lines.extend(broadcast.hold.map(|held| hold::cause(held.cause)));
     // What waits for a person does not go on by itself.
     lines.extend(waiting(report, zone).filter(|_| broadcast.hold.is_none() && report.in_doubt == 0));
@@ -37,7 +39,7 @@ pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usi
         let ids = report.log_ids.iter().map(String::as_str).take(shown).collect::<Vec<_>>().join("、");
         lines.push(Text::new(format!("飞书日志号：{ids}"), format!("Feishu log id: {ids}")));
     }
-    lines.extend(invalid(report, shown));
+    lines.extend(invalid(report, shown, broadcast.state.is_settled()));
     lines
 }
 
@@ -98,6 +100,20 @@ fn waiting(report: &Report, zone: &TimeZone) -> Option<Text> {
     ))
 }
 
+/// What did not go out in the end but may have gone out before.
+fn once_in_doubt(report: &Report) -> Option<Text> {
+    let batches = report.once_in_doubt;
+    (batches > 0).then(|| {
+        Text::new(
+            format!("其中 {batches} 批更早的一次调用没有结果，那一次可能已经送达。"),
+            format!(
+                "Of these, {} may have gone out in an earlier call whose outcome is not known.",
+                count(batches, "batch")
+            ),
+        )
+    })
+}
+
 fn delivery(report: &Report) -> Text {
     match (report.reached, report.read) {
         (Some(reached), Some(read)) => Text::new(
@@ -136,49 +152,70 @@ fn refused(code: i64) -> Text {
     Text::new(format!("飞书拒绝（{code}）：{}", advice.zh), format!("Refused by Feishu ({code}): {}", advice.en))
 }
 
-/// Every invalid id of each of the four kinds, with its name where one is known; at most `shown` of them.
-pub fn invalid(report: &Report, shown: usize) -> Vec<Text> {
+/// Every invalid id of each of the four kinds, with its name and its line where they are known, and why it is likely
+/// invalid; at most `shown` of them. The file with all of them is sent when the broadcast has `ended`.
+fn invalid(report: &Report, shown: usize, ended: bool) -> Vec<Text> {
     let all = report.invalid.count();
     if all == 0 {
         return Vec::new();
     }
     let mut lines = vec![Text::new(
-        format!("无效 ID 共 {all} 个（没有收到；请核对后补发）："),
-        format!("{} (these did not get it; check and send again):", count(all, "invalid id")),
+        format!("无效 ID 共 {all} 个（没有收到）："),
+        format!("{} (these did not get it):", count(all, "invalid id")),
     )];
-    let kinds = [
-        ("部门", "departments", &report.invalid.departments),
-        ("open_id", "open_id", &report.invalid.open_ids),
-        ("user_id", "user_id", &report.invalid.user_ids),
-        ("union_id", "union_id", &report.invalid.union_ids),
-    ];
     let mut left = shown;
-    for (zh, en, ids) in kinds {
-        let named: Vec<String> = ids
-            .iter()
-            .take(left)
-            .map(|id| match report.labels.get(id).and_then(|label| label.name.as_ref()) {
-                Some(name) => format!("{name}（{id}）"),
-                None => id.clone(),
-            })
-            .collect();
+    for kind in IdKind::ALL {
+        let named: Vec<Text> = kind.of(report).iter().take(left).map(|id| named(report, kind, id)).collect();
         left -= named.len();
-        if !named.is_empty() {
-            let named = named.join("、");
-            lines.push(Text::new(format!("• {zh}：{named}"), format!("• {en}: {named}")));
+        if named.is_empty() {
+            continue;
         }
+        let join = |pick: fn(&Text) -> &str| named.iter().map(pick).collect::<Vec<_>>().join("、");
+        let (word, why) = (kind.word(), kind.why());
+        lines.push(Text::new(
+            format!("• {word}：{}。{}。", join(|text| &text.zh), why.zh),
+            format!("• {word}: {}; {}.", join(|text| &text.en), why.en),
+        ));
     }
-    if all > shown {
-        lines.push(text::and_more(all - shown));
+    let more = all.saturating_sub(shown);
+    if more > 0 {
+        lines.push(match (all > INVALID_SHOWN_MAX, ended) {
+            (false, _) => Text::new(
+                format!("……另有 {more} 个，发送 /status 加编号可以看全"),
+                format!("… and {more} more; /status with the id lists them all"),
+            ),
+            (true, false) => Text::new(
+                format!("……另有 {more} 个，发完之后全部放在 CSV 文件里发来"),
+                format!("… and {more} more; all of them come as a CSV file at the end"),
+            ),
+            (true, true) => Text::new(
+                format!("……另有 {more} 个，全部在聊天里的 CSV 文件里；发送 /status 加编号会再传一次"),
+                format!(
+                    "… and {more} more; all of them are in the CSV file in the chat, and /status with the id sends it again"
+                ),
+            ),
+        });
     }
     lines
 }
 
+/// An id with what its author knows it by.
+fn named(report: &Report, kind: IdKind, id: &str) -> Text {
+    let label = report.labels.get(kind.key(id).as_ref()).cloned().unwrap_or_default();
+    match (label.name, label.line) {
+        (None, None) => Text::same(id.to_owned()),
+        (Some(name), None) => Text::same(format!("{name}（{id}）")),
+        (None, Some(line)) => Text::new(format!("{id}（第 {line} 行）"), format!("{id} (line {line})")),
+        (Some(name), Some(line)) => {
+            Text::new(format!("{name}（{id}，第 {line} 行）"), format!("{name} ({id}, line {line})"))
+        }
+    }
+}
+
 /// `/status` of one broadcast: everything a card says, as a message.
 pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
-    let word = text::state(broadcast.state);
+    let word = text::standing(broadcast);
     let heads = text::heads(broadcast.audience.headcount);
-    let word = if broadcast.hold.is_some() { hold::word() } else { word };
     let mut all = vec![
         Text::new(format!("群发 {}：{}", broadcast.id, word.zh), format!("Broadcast {}: {}", broadcast.id, word.en)),
         Text::new(
@@ -195,7 +232,16 @@ pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
         all.extend(broadcast.hold.map(|held| hold::cause(held.cause)));
     }
     match broadcast.state {
-        State::NeedsChoice => all.push(Text::new("等你在卡片上选择部门", "Waiting for your choice on the card")),
+        State::NeedsChoice => {
+            if !broadcast.questions.is_empty() {
+                let said = ("等发起人在卡片上选择部门", "Waiting for the author to choose a department on the card");
+                all.push(Text::new(said.0, said.1));
+            }
+            if broadcast.unaccepted {
+                all.extend(lint::grave(&broadcast.findings));
+                all.push(lint::must_accept(false, broadcast.required > 0));
+            }
+        }
         State::Pending => all.push(Text::new(
             format!(
                 "审批 {}/{}，{} 过期",
@@ -297,30 +343,4 @@ pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
             ),
         ),
     }
-}
-
-/// Invalid ids in one message at most: far below the size of a text message.
-const INVALID_PER_MESSAGE: usize = 1000;
-
-/// Every invalid id, in as many messages as it takes.
-pub fn all_invalid(broadcast: &Broadcast, report: &Report, language: super::Language) -> Vec<String> {
-    let kinds = [
-        ("department", &report.invalid.departments),
-        ("open_id", &report.invalid.open_ids),
-        ("user_id", &report.invalid.user_ids),
-        ("union_id", &report.invalid.union_ids),
-    ];
-    let all: Vec<String> = kinds
-        .iter()
-        .flat_map(|(kind, ids)| ids.iter().map(move |id| (kind, id)))
-        .map(|(kind, id)| match report.labels.get(id).and_then(|label| label.name.as_ref()) {
-            Some(name) => format!("{kind} {id} {name}"),
-            None => format!("{kind} {id}"),
-        })
-        .collect();
-    let heading = Text::new(
-        format!("群发 {} 的全部无效 ID：", broadcast.id),
-        format!("All invalid ids of broadcast {}:", broadcast.id),
-    );
-    all.chunks(INVALID_PER_MESSAGE).map(|chunk| format!("{}\n{}", heading.in_(language), chunk.join("\n"))).collect()
 }

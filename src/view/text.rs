@@ -1,11 +1,9 @@
 //! The sentences of cards, toasts and answers, in both languages.
 
-use super::{Text, count};
+use super::{Text, count, hold};
 use crate::domain::audience::Headcount;
 use crate::domain::broadcast::{Broadcast, Stale, State};
-use crate::domain::content::ContentKind;
-use crate::domain::ids::{BroadcastId, OpenId};
-use crate::domain::plan::TooLong;
+use crate::domain::ids::OpenId;
 
 /// The state as people say it.
 pub fn state(state: State) -> Text {
@@ -25,6 +23,17 @@ pub fn state(state: State) -> Text {
         State::Recalled => ("已撤回", "Recalled"),
     };
     Text::new(zh, en)
+}
+
+/// Where a broadcast stands, as people say it: what its author has to do comes first.
+pub fn standing(broadcast: &Broadcast) -> Text {
+    if broadcast.hold.is_some() {
+        hold::word()
+    } else if broadcast.state == State::NeedsChoice && broadcast.questions.is_empty() {
+        Text::new("待发起人确认内容", "Waiting for the author to confirm the content")
+    } else {
+        state(broadcast.state)
+    }
 }
 
 /// A broadcast that does not fit into what is left of the day.
@@ -114,81 +123,6 @@ pub fn audience_heading(headcount: Headcount) -> Text {
 
 pub fn and_more(more: usize) -> Text {
     Text::new(format!("……另有 {more} 个目标"), format!("… and {more} more"))
-}
-
-pub fn covered(named: &str, inside: Option<&str>) -> Text {
-    match inside {
-        Some(inside) => Text::new(
-            format!("「{named}」在「{inside}」之内，已合并，不会重复收到"),
-            format!("“{named}” lies inside “{inside}”; merged, nobody gets it twice"),
-        ),
-        None => Text::new(
-            format!("「{named}」用两种方式写了同一个人，已合并"),
-            format!("“{named}” is the same person named in two ways; merged"),
-        ),
-    }
-}
-
-/// People of whom nobody could tell whether they are named twice.
-pub fn untold(people: u64) -> Text {
-    Text::new(
-        format!("有 {people} 人查不到所在部门，若也在上面的部门里，可能收到两次"),
-        format!(
-            "{}: whether they are also in a department above could not be told, so they may get it twice",
-            count(usize::try_from(people).unwrap_or(usize::MAX), "person named by id")
-        ),
-    )
-}
-
-pub fn unverified(ids: &str) -> Text {
-    Text::new(
-        format!("无法核实（应用看不到或不存在），会照发并在结果里说明：{ids}"),
-        format!(
-            "Could not be verified (invisible to the app, or unknown); sent as they are, the result will tell: {ids}"
-        ),
-    )
-}
-
-pub fn overlap() -> Text {
-    Text::new(
-        "人数为飞书统计的约数；同时属于两个部门的人可能收到两次",
-        "Headcounts are Feishu's estimates; someone who belongs to two of the departments may get it twice",
-    )
-}
-
-pub fn content_heading(kind: ContentKind) -> Text {
-    match kind {
-        ContentKind::Text => Text::new("**内容**", "**Content**"),
-        ContentKind::Post => Text::new("**内容**（富文本）", "**Content** (rich text)"),
-        ContentKind::Image => Text::new("**内容**（图片）", "**Content** (image)"),
-        ContentKind::ShareChat => Text::new("**内容**（群名片）", "**Content** (group card)"),
-        ContentKind::Card => {
-            Text::new("**内容**（卡片，这里只列出文字）", "**Content** (card; only its words are listed here)")
-        }
-        ContentKind::Template => Text::new("**内容**（卡片模板）", "**Content** (card template)"),
-    }
-}
-
-pub fn image() -> Text {
-    Text::new("图片", "image")
-}
-
-pub fn content_cut(letters: usize) -> Text {
-    Text::new(
-        format!("内容共 {letters} 字，这里只显示开头；全文在紧接着的消息里"),
-        format!(
-            "{} in all; the beginning is shown here, the full text follows as a message",
-            count(letters, "character")
-        ),
-    )
-}
-
-/// Heads the message that carries a long content in full, or a part of it.
-pub fn full_content(id: &BroadcastId, number: usize, of: usize) -> Text {
-    if of == 1 {
-        return Text::new(format!("群发 {id} 的全文："), format!("Full text of broadcast {id}:"));
-    }
-    Text::new(format!("群发 {id} 的全文（{number}/{of}）："), format!("Full text of broadcast {id} ({number}/{of}):"))
 }
 
 pub fn approvals(by: &[&OpenId], required: u32) -> Text {
@@ -380,22 +314,6 @@ pub fn stale(stale: &Stale) -> Text {
         }
     };
     Text::new(zh, en)
-}
-
-pub fn too_long(too_long: TooLong) -> Text {
-    let TooLong { bytes, bytes_max } = too_long;
-    Text::new(
-        format!(
-            "内容太长：请求体 {bytes} 字节（约 {} KB），飞书最多 {bytes_max} 字节（{} KB）。请缩短内容，或把正文放进文档后发链接。",
-            bytes.div_ceil(1024),
-            bytes_max / 1024
-        ),
-        format!(
-            "The content is too long: {bytes} bytes (about {} KB), Feishu takes {bytes_max} ({} KB). Shorten it, or put it into a document and send the link.",
-            bytes.div_ceil(1024),
-            bytes_max / 1024
-        ),
-    )
 }
 
 pub fn store_busy() -> Text {

@@ -235,7 +235,7 @@ fn open_id(number: usize) -> anyhow::Result<OpenId> {
 
 /// A broadcast that was approved at `at`, to these people.
 pub fn broadcast(author: &str, to: &[String], at: Timestamp) -> anyhow::Result<(Broadcast, Audience)> {
-    let people = to.iter().map(|id| Some(PersonTarget { id: OpenId::new(id.clone())?, name: None }));
+    let people = to.iter().map(|id| Some(PersonTarget::new(OpenId::new(id.clone())?)));
     let people = people.collect::<Option<Vec<_>>>().context("open_ids")?;
     let audience = Audience::new(vec![], people, vec![], vec![]);
     let id = BroadcastId::from_random(random::<BROADCAST_ID_LETTERS>());

@@ -11,6 +11,8 @@ mod sandbox;
 
 mod database;
 mod load;
+// This bench needs only a part of it.
+#[allow(dead_code)]
 mod servers;
 
 use std::time::Duration;
@@ -189,7 +191,7 @@ impl Bench {
             _ => Ok(()),
         };
         std::thread::sleep(Duration::from_millis(500));
-        let idle_mib = server.memory_mib()?;
+        let idle_mib = server.memory_mib("VmRSS")?;
         let (flooding, steady) = self.requests.split_at(FLOOD);
         let (before, load_before) = (server.cpu_seconds()?, cpu_seconds("self")?);
         let took = load::flood(server.address, flooding)?.as_secs_f64();
@@ -208,7 +210,7 @@ impl Bench {
             p99: load::at(&latencies, 0.99),
             p999: load::at(&latencies, 0.999),
             idle_mib,
-            after_mib: server.memory_mib()?,
+            after_mib: server.memory_mib("VmRSS")?,
             ready_ms: server.ready.as_secs_f64() * 1000.0,
             load_busy: (load_after - load_before) / took,
         })

@@ -94,16 +94,22 @@ impl Server {
         Ok(server)
     }
 
-    pub fn memory_mib(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-        let kib: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
-        Ok(kib / 1024.0)
+    /// As [`memory_mib`].
+    pub fn memory_mib(&self, what: &str) -> anyhow::Result<f64> {
+        memory_mib(&self.child.id().to_string(), what)
     }
 
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
         cpu_seconds(&self.child.id().to_string())
     }
+}
+
+/// Resident memory of a process, `self` for this one: `VmRSS` now, `VmHWM` at its most. Source: proc(5).
+pub fn memory_mib(process: &str, what: &str) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find(|line| line.starts_with(what)).with_context(|| format!("no {what}"))?;
+    let kib: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+    Ok(kib / 1024.0)
 }
 
 /// CPU seconds of a process, `self` for this one.

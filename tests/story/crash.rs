@@ -111,8 +111,10 @@ async fn life(stage: &mut Stage, place: Place, moment: usize) -> anyhow::Result<
         let card = card_of(stage, "赵磊", &words)?;
         let (key, action) = pressing(stage, "赵磊", &card, "approve")?;
         // The tenant does not see a press that goes to the desk directly; it was made all the same.
+        let person = stage.person("赵磊").open_id;
         stage.tenant.with(|world| {
             world.pressed.push(Pressing {
+                person,
                 action: "approve".into(),
                 broadcast: id.to_string(),
                 message_id: card.message_id,

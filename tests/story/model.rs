@@ -121,6 +121,10 @@ fn proposed(size: &Size) -> Broadcast {
         approvals: vec![],
         ending: None,
         hold: None,
+        findings: vec![],
+        unaccepted: false,
+        repaired: std::collections::BTreeMap::new(),
+        repairs: None,
     }
 }
 

@@ -83,6 +83,8 @@ struct Day<'a> {
     resent: BTreeMap<(String, i64), usize>,
     /// Batches that a person took as sent, and was told so: that is their end.
     taken: BTreeSet<(String, i64)>,
+    /// Broadcast and open_id of somebody who decides about it, to how often they may have been shown its content.
+    shown: BTreeMap<(String, String), usize>,
 }
 
 fn company() -> Company {
@@ -140,6 +142,7 @@ async fn play(seed: u64) {
             approved: vec![],
             resent: BTreeMap::new(),
             taken: BTreeSet::new(),
+            shown: BTreeMap::new(),
         };
         let told = async {
             day.storm().await?;

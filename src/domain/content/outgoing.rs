@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::pieces::{self, Link, is_blank};
-use super::{Body, Mention, Node, Post, RULE, clean, clean_post, is_blank_paragraph, link_as_text, without_address};
+use super::{
+    Body, Mention, Node, Post, RULE, clean, clean_post, harmless, is_blank_paragraph, link_as_text, without_address,
+};
 use crate::domain::ids::{ChatId, OpenId};
+use crate::domain::lint::card;
+use crate::domain::lint::{CardText, TextForm};
 
 /// The language under which a rich text goes that states none. Clients show it to readers of every language.
 pub const POST_LOCALE: &str = "zh_cn";
-
-/// Letters of a card's own words that a preview shows at most; the card itself is what counts.
-const CARD_WORDS_MAX: usize = 4000;
 
 /// What will be broadcast.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub enum Content {
     Text(String),
     /// A rich text in each of its languages, at least one, by Feishu's names for them (`zh_cn`, `en_us`). Holds only
     /// `Text`, `Link`, `Image`, `Media` and `Unknown` nodes.
-    Post(BTreeMap<String, Post>),
+    Post(#[serde(deserialize_with = "locales")] BTreeMap<String, Post>),
     /// An image that the bot itself uploaded.
     Image {
         image_key: String,
@@ -38,7 +39,9 @@ pub enum Content {
     /// A card template of the card tool, and what stands for its variables.
     Template {
         id: String,
-        variables: BTreeMap<String, String>,
+        /// The newest one where none is named.
+        version: Option<String>,
+        variables: Map<String, Value>,
     },
 }
 
@@ -88,17 +91,23 @@ impl Content {
             Content::Text(text) => text.clone(),
             Content::Post(locales) => {
                 let several = locales.len() > 1;
-                let one = |(locale, post): (&String, &Post)| {
-                    if several { format!("[{locale}]\n{}", plain_post(post)) } else { plain_post(post) }
+                let one = |(locale, post): (&String, &Post)| match several {
+                    true => format!("[{}]\n{}", language(locale), plain_post(post)),
+                    false => plain_post(post),
                 };
-                locales.iter().map(one).collect::<Vec<_>>().join("\n")
+                // The language that most readers see comes first; the others keep their order.
+                let (first, others): (Vec<_>, Vec<_>) = locales.iter().partition(|(locale, _)| *locale == POST_LOCALE);
+                first.into_iter().chain(others).map(one).collect::<Vec<_>>().join("\n")
             }
             Content::Image { .. } => "[图片]".to_owned(),
             Content::ShareChat { chat_id } => format!("[群名片] {chat_id}"),
             Content::Card(card) => card_words(card),
-            Content::Template { id, variables } => {
-                let variables = variables.iter().map(|(name, value)| format!("{name} = {value}"));
-                std::iter::once(format!("[卡片模板] {id}")).chain(variables).collect::<Vec<_>>().join("\n")
+            Content::Template { id, variables, .. } => {
+                let variables = variables.iter().map(|(name, value)| match value {
+                    Value::String(text) => format!("{name} = {text}"),
+                    other => format!("{name} = {other}"),
+                });
+                harmless(&std::iter::once(format!("[卡片模板] {id}")).chain(variables).collect::<Vec<_>>().join("\n"))
             }
         }
     }
@@ -106,7 +115,9 @@ impl Content {
     /// The words in it that people wrote, for a look at what they say.
     pub fn words(&self) -> String {
         match self {
-            Content::Template { variables, .. } => variables.values().cloned().collect::<Vec<_>>().join("\n"),
+            Content::Template { variables, .. } => {
+                variables.values().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
+            }
             Content::ShareChat { .. } | Content::Image { .. } => String::new(),
             other => other.plain(),
         }
@@ -181,12 +192,39 @@ impl Content {
                 json!({ "msg_type": "share_chat", "content": { "share_chat_id": chat_id.as_str() } })
             }
             Content::Card(card) => json!({ "msg_type": "interactive", "card": card }),
-            Content::Template { id, variables } => json!({
-                "msg_type": "interactive",
-                "card": { "type": "template", "data": { "template_id": id, "template_variable": variables } },
-            }),
+            Content::Template { id, version, variables } => {
+                let mut data = json!({ "template_id": id, "template_variable": variables });
+                if let Some(version) = version {
+                    data["template_version_name"] = json!(version);
+                }
+                json!({ "msg_type": "interactive", "card": { "type": "template", "data": data } })
+            }
         }
     }
+}
+
+/// A language of a rich text as its readers call it.
+fn language(locale: &str) -> &str {
+    match locale {
+        "zh_cn" => "中文",
+        "en_us" => "English",
+        "ja_jp" => "日本語",
+        other => other,
+    }
+}
+
+/// Documents from before there were several languages hold the one rich text.
+fn locales<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Post>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Kept {
+        One { title: String, paragraphs: Vec<Vec<Node>> },
+        Locales(BTreeMap<String, Post>),
+    }
+    Ok(match Kept::deserialize(from)? {
+        Kept::One { title, paragraphs } => BTreeMap::from([(POST_LOCALE.to_owned(), Post { title, paragraphs })]),
+        Kept::Locales(locales) => locales,
+    })
 }
 
 /// An image stands alone in its paragraph. Source: contract "content per type".
@@ -244,31 +282,37 @@ fn plain_node(node: &Node) -> String {
     }
 }
 
-/// The words of a card in the order of its JSON: its title first, then every text that an element shows.
+/// Everything that a reader of a card will read or follow, in reading order: translations after what they translate,
+/// addresses behind an arrow. Nothing in it can ping anyone.
 fn card_words(card: &Value) -> String {
+    let texts = card::check(card).map(|facts| facts.texts).unwrap_or_default();
     let mut words: Vec<String> = Vec::new();
-    // The first of a list lies on top.
-    let mut rest: Vec<&Value> =
-        ["body", "elements", "i18n_elements"].iter().rev().filter_map(|key| card.get(key)).collect();
-    rest.extend(card.get("header"));
-    let mut letters = 0;
-    while let Some(value) = rest.pop() {
-        match value {
-            Value::Array(items) => rest.extend(items.iter().rev()),
-            Value::Object(fields) => {
-                if let Some(text) = fields.get("content").and_then(Value::as_str) {
-                    letters += text.chars().count();
-                    words.push(text.to_owned());
-                }
-                rest.extend(fields.iter().filter(|(key, _)| *key != "content").map(|(_, value)| value));
-            }
-            _ => {}
+    let mut before = "";
+    for said in texts.iter().filter(|said| !said.text.trim().is_empty()) {
+        // The language that stands for all is often said once more as its own translation.
+        if locale(said).is_none() || said.text != before {
+            words.push(said_in_card(said));
         }
-        if letters > CARD_WORDS_MAX {
-            break;
+        if locale(said).is_none() {
+            before = &said.text;
         }
     }
-    if words.is_empty() { "[卡片]".to_owned() } else { words.join("\n") }
+    if words.is_empty() { "[卡片]".to_owned() } else { harmless(&words.join("\n")) }
+}
+
+/// Whose language a translation is for: `…text.i18n_content.en_us`.
+fn locale(said: &CardText) -> Option<&str> {
+    let part = said.path.split('.').skip_while(|part| !part.starts_with("i18n")).nth(1)?;
+    let locale = part.split('[').next().unwrap_or(part);
+    (locale.len() == POST_LOCALE.len()).then_some(locale)
+}
+
+fn said_in_card(said: &CardText) -> String {
+    let text = if said.form == TextForm::Address { format!("→ {}", said.text) } else { said.text.clone() };
+    match locale(said) {
+        Some(locale) => format!("[{locale}] {text}"),
+        None => text,
+    }
 }
 
 #[cfg(test)]
@@ -278,19 +322,28 @@ mod tests {
     #[test]
     fn each_type_has_the_shape_of_batch_send() {
         let chat_id = ChatId::new("oc_1").expect("a test id");
-        let variables = BTreeMap::from([("name".to_owned(), "张三".to_owned())]);
+        let variables = Map::from_iter([("name".to_owned(), json!("张三"))]);
         for (content, wire) in [
             (Content::Text("好".into()), r#"{"content":{"text":"好"},"msg_type":"text"}"#),
             (Content::Image { image_key: "img_1".into() }, r#"{"content":{"image_key":"img_1"},"msg_type":"image"}"#),
             (Content::ShareChat { chat_id }, r#"{"content":{"share_chat_id":"oc_1"},"msg_type":"share_chat"}"#),
             (Content::Card(json!({ "elements": [] })), r#"{"card":{"elements":[]},"msg_type":"interactive"}"#),
             (
-                Content::Template { id: "AAq1".into(), variables },
+                Content::Template { id: "AAq1".into(), version: None, variables },
                 r#"{"card":{"data":{"template_id":"AAq1","template_variable":{"name":"张三"}},"type":"template"},"msg_type":"interactive"}"#,
             ),
         ] {
             assert_eq!(content.wire().to_string(), wire);
         }
+    }
+
+    #[test]
+    fn a_rich_text_that_was_kept_in_one_language_is_still_read() {
+        let old = r#"{"post":{"title":"题","paragraphs":[[{"tag":"text","text":"好"}]]}}"#;
+        let content: Content = serde_json::from_str(old).expect("is read");
+        assert_eq!(content.plain(), "题\n好");
+        let new = serde_json::to_string(&content).expect("is written");
+        assert_eq!(serde_json::from_str::<Content>(&new).expect("is read"), content);
     }
 
     #[test]
@@ -306,7 +359,7 @@ mod tests {
             r#"[[{"tag":"text","text":"前"}],[{"image_key":"img_1","tag":"img"}],[{"tag":"text","text":"后"}],[]]"#
         );
         assert_eq!(wire["content"]["post"]["en_us"]["title"], "T");
-        assert_eq!(content.plain(), "[en_us]\nT\na\n[zh_cn]\n题\n前[图片]后\n");
+        assert_eq!(content.plain(), "[中文]\n题\n前[图片]后\n\n[English]\nT\na");
         assert_eq!(content.images(), ["img_1"]);
     }
 
@@ -316,12 +369,29 @@ mod tests {
             "schema": "2.0",
             "header": { "title": { "tag": "plain_text", "content": "放假通知" } },
             "body": { "elements": [
-                { "tag": "markdown", "content": "一月一日" },
+                { "tag": "markdown", "content": "一月一日", "i18n_content": { "en_us": "January 1st" } },
                 { "tag": "column_set", "columns": [{ "tag": "column", "elements": [
-                    { "tag": "button", "text": { "tag": "plain_text", "content": "详情" } } ] }] },
+                    { "tag": "button", "text": { "tag": "plain_text", "content": "详情" },
+                      "behaviors": [{ "type": "open_url", "default_url": "https://example.com/a" }] } ] }] },
             ] },
         });
-        assert_eq!(Content::Card(card).plain(), "放假通知\n一月一日\n详情");
+        assert_eq!(
+            Content::Card(card).plain(),
+            "放假通知\n一月一日\n[en_us] January 1st\n详情\n→ https://example.com/a"
+        );
         assert_eq!(Content::Card(json!({ "elements": [] })).plain(), "[卡片]");
+        let card = json!({
+            "schema": "2.0",
+            "body": { "elements": [
+                { "tag": "markdown", "content": "<at id=all></at> 好", "i18n_content": { "zh_cn": "<at id=all></at> 好", "en_us": "Hi" } },
+                { "tag": "table", "columns": [{ "name": "a", "display_name": "列", "data_type": "text" }], "rows": [{ "a": "格" }] },
+                { "tag": "button", "text": { "tag": "plain_text", "content": "详情" },
+                  "behaviors": [{ "type": "open_url", "default_url": "https://e.com" }] },
+            ] },
+        });
+        assert_eq!(
+            Content::Card(card).plain(),
+            "<\u{200B}at id=all></at> 好\n[en_us] Hi\n列\n格\n详情\n→ https://e.com"
+        );
     }
 }

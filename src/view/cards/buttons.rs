@@ -6,7 +6,7 @@ use super::elements::plain;
 use super::{Facts, Reader, Room, short};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::report::Doubtful;
-use crate::view::{Text, hold, text};
+use crate::view::{Text, hold, lint, samples, text};
 
 pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     let broadcast = facts.broadcast;
@@ -19,6 +19,10 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
     if let (true, Some(held), false) = (author, broadcast.hold, broadcast.state == State::InDoubt) {
         let confirm = hold::confirm(held.cause);
         row.push(button(broadcast, "confirm", &hold::button(), "primary_filled", Some(&confirm)));
+    }
+    if author && broadcast.hold.is_none() && broadcast.state == State::NeedsChoice && broadcast.unaccepted {
+        let label = lint::accept_button(broadcast.required > 0);
+        row.push(button(broadcast, "confirm", &label, "danger", Some(&lint::accept_confirm())));
     }
     if broadcast.state == State::Pending && decides && broadcast.hold.is_none() {
         row.push(button(broadcast, "approve", &text::approve_button(author), "primary_filled", None));
@@ -36,6 +40,13 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
         let confirm = twice(room, &facts.report.doubtful);
         row.push(button(broadcast, "resend", &text::resend_button(), "danger", Some(&confirm)));
         row.push(button(broadcast, "settle", &text::settle_button(), "default", Some(&text::settle_confirm())));
+    }
+    if broadcast.state.is_undecided() {
+        row.push(button(broadcast, "preview", &samples::button(), "default", None));
+    }
+    let invalid = facts.report.invalid.keys().filter(|key| !broadcast.repaired.contains_key(key.as_ref())).count();
+    if author && broadcast.state.is_settled() && invalid > 0 {
+        row.push(button(broadcast, "resend", &samples::repair_button(invalid), "default", None));
     }
     // Admins bring the numbers up to date; an approver need not be one.
     if author && !facts.report.message_ids.is_empty() {

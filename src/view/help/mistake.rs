@@ -29,9 +29,6 @@ fn later(error: &CommandError) -> Option<Text> {
         | CommandErrorKind::OptionAfterTargets { option } => {
             (!option_works(*option)).then(|| format!("--{}", option.as_str()))?
         }
-        CommandErrorKind::OptionsClash => "--template, --card".to_owned(),
-        CommandErrorKind::BadVariable { .. } => "--template, --var".to_owned(),
-        CommandErrorKind::UnexpectedRest if error.command == Some(CommandName::Broadcast) => "--template".to_owned(),
         CommandErrorKind::Unknown { typed, suggestion: Some(name) } if !works(*name) => slashed(*name, typed),
         CommandErrorKind::BadBroadcastId { .. } | CommandErrorKind::MissingId | CommandErrorKind::UnexpectedRest => {
             let name = error.command.filter(|name| !works(*name))?;
@@ -169,7 +166,8 @@ fn variable(typed: &str, why: VariableFault) -> Text {
     }
 }
 
-fn target(typed: &str, why: TargetFault) -> Text {
+/// What is wrong with one target, in a command or in a list.
+pub(in crate::view) fn target(typed: &str, why: TargetFault) -> Text {
     match why {
         TargetFault::NotAMention => Text::new(
             format!("「{typed}」是手打的，我不知道是谁。请输入 @ 后从列表里选人。"),
@@ -230,7 +228,10 @@ fn corrected(error: &CommandError) -> Text {
         CommandErrorKind::OptionNeedsValue { option: name }
         | CommandErrorKind::RepeatedOption { option: name }
         | CommandErrorKind::OptionAfterTargets { option: name } => option(*name),
-        CommandErrorKind::OptionsClash | CommandErrorKind::BadVariable { .. } => example(CommandName::Broadcast),
+        CommandErrorKind::OptionsClash | CommandErrorKind::BadVariable { .. } => option(OptionName::Template),
+        CommandErrorKind::UnexpectedRest if error.command == Some(CommandName::Broadcast) => {
+            option(OptionName::Template)
+        }
         CommandErrorKind::BadTarget { why, .. } => match why {
             TargetFault::NotAMention | TargetFault::NobodyKnown => {
                 Text::new("/群发 @张三,@李四 你好", "/broadcast @张三,@李四 Hello")
@@ -267,8 +268,16 @@ fn option(option: OptionName) -> Text {
         OptionName::DryRun => {
             Text::new("/群发 --dry-run 销售部 明天下午三点开会", "/broadcast --dry-run Sales We meet at 3 pm")
         }
+        OptionName::Template | OptionName::Var => Text::new(
+            "/群发 --template AAqk1234 --var name=\"张 三\" 销售部",
+            "/broadcast --template AAqk1234 --var name=\"Li Lei\" Sales",
+        ),
+        OptionName::Card => Text::new(
+            r#"/群发 --card 销售部 {"elements":[{"tag":"markdown","content":"**放假通知**"}]}"#,
+            r#"/broadcast --card Sales {"elements":[{"tag":"markdown","content":"**Holidays**"}]}"#,
+        ),
         // Not built yet: what works is a broadcast without it.
-        OptionName::At | OptionName::Template | OptionName::Var | OptionName::Card => example(CommandName::Broadcast),
+        OptionName::At => example(CommandName::Broadcast),
     }
 }
 

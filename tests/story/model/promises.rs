@@ -147,8 +147,12 @@ fn adds_up(world: &World) -> Result<(), String> {
         row.batch.state != BatchState::Accepted || (calls.arrived > 0 && row.batch.outcome.message_id.is_some())
     });
     promise(receipts, "accepted, with no call that was")?;
-    // Whoever sends again and is refused, or stops it after all, has been told that the first call may have arrived.
-    let nothing_left = truth().all(|(_, calls)| calls.arrived == 0 || calls.resent > 0);
+    let nothing_left = truth().all(|(_, calls)| calls.arrived == 0);
+    // A call of unknown outcome may have arrived, whatever became of the batch after it.
+    let known = truth().all(|(row, calls)| {
+        calls.arrived == 0 || calls.resent == 0 || row.batch.outcome.doubted || row.batch.outcome.doubt.is_some()
+    });
+    promise(known, "a call that may have arrived is forgotten")?;
     match state {
         State::NeedsChoice | State::Pending | State::Approved | State::Scheduled => {
             promise(report.open == report.batches && nothing_left, "something left before it was begun")
@@ -157,7 +161,7 @@ fn adds_up(world: &World) -> Result<(), String> {
         State::InDoubt => promise(report.in_doubt > 0, "in doubt about nothing"),
         State::Sent => promise(report.accepted + report.taken_as_sent == report.batches, "sent, but not all of it"),
         State::PartlySent => promise(
-            (1..report.batches).contains(&(report.accepted + report.taken_as_sent)),
+            (1..report.batches).contains(&(report.accepted + report.taken_as_sent)) || report.once_in_doubt > 0,
             "partly sent, but all or nothing",
         ),
         State::Failed => promise(nothing_left && report.refused > 0, "failed, but something left"),

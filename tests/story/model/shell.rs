@@ -52,7 +52,7 @@ pub(super) fn press(tx: &mut Tx, policy: &Policy, press: &Press, now: Timestamp)
         Action::Settle => return decide_doubt(tx, press.version, BatchState::TakenAsSent, now),
         Action::Confirm => return go_on(tx, press.version, now),
         // They change no stage.
-        Action::Refresh | Action::Recall => return Ok(None),
+        Action::Refresh | Action::Recall | Action::Preview => return Ok(None),
     };
     let Ok(after) = moved else { return Ok(None) };
     update(tx, &after, &before)?;

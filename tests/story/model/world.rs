@@ -181,7 +181,8 @@ impl World {
                     | Action::Cancel
                     | Action::Recall
                     | Action::Settle
-                    | Action::Refresh => false,
+                    | Action::Refresh
+                    | Action::Preview => false,
                 };
                 if !often {
                     deeds.push(Deed::Press(Press { person, action, version }));
@@ -262,7 +263,13 @@ impl World {
                     calls.resent += usize::from(row.batch.state == BatchState::InDoubt);
                 }
             }
-            Action::Pick | Action::Reject | Action::Confirm | Action::Recall | Action::Settle | Action::Refresh => {}
+            Action::Pick
+            | Action::Reject
+            | Action::Confirm
+            | Action::Recall
+            | Action::Settle
+            | Action::Refresh
+            | Action::Preview => {}
         }
     }
 

@@ -146,6 +146,9 @@ impl Day<'_> {
             return;
         }
         let card = &offered[self.dice.throw(offered.len())];
+        if self.dice.throw(8) == 0 {
+            return self.presses(name, card, "preview").await;
+        }
         let action = if self.dice.throw(6) == 0 { "reject" } else { "approve" };
         let person = self.tenant.person(name);
         let Ok((event, _)) = person.press_event(&card.message_id, &Press::action(action)) else { return };
@@ -160,7 +163,11 @@ impl Day<'_> {
     }
 
     pub(super) fn offers(&self, name: &str, card: &ChatMessage) -> Vec<String> {
-        self.tenant.person(name).controls(card).iter().map(|control| control.action().to_owned()).collect()
+        let all: Vec<String> =
+            self.tenant.person(name).controls(card).iter().map(|control| control.action().to_owned()).collect();
+        let in_doubt = all.iter().any(|action| action == "settle");
+        // Samples and broadcasts to repaired ids are messages beyond the plan; they have stories of their own.
+        all.into_iter().filter(|action| action != "preview" && (action != "resend" || in_doubt)).collect()
     }
 
     /// An author does one of the things their cards offer.
@@ -168,9 +175,10 @@ impl Day<'_> {
         let name = AUTHORS[self.dice.throw(AUTHORS.len())];
         let mut choices = vec![];
         for card in self.cards(name) {
-            for action in self.offers(name, &card) {
+            let offered = self.offers(name, &card);
+            for action in offered.iter().filter(|action| is_of_the_storm(action, &offered)).cloned() {
                 // An author who cancels everything would leave no storm.
-                let rare = ["cancel", "refresh"].contains(&action.as_str());
+                let rare = ["cancel", "refresh", "preview"].contains(&action.as_str());
                 if action == "reject" || (rare && self.dice.throw(4) > 0) {
                     continue;
                 }
@@ -225,9 +233,16 @@ impl Day<'_> {
             return;
         }
         match action {
+            "preview" => self.was_shown(name, card),
             "resend" => self.sent_again(doubtful),
             "settle" if pressed.toast.is_some_and(|toast| toast.kind == "success") => self.taken.extend(doubtful),
             _ => {}
+        }
+    }
+
+    fn was_shown(&mut self, name: &str, card: &ChatMessage) {
+        if let Some(id) = id_on(card) {
+            *self.shown.entry((id, self.tenant.person(name).open_id)).or_default() += 1;
         }
     }
 
@@ -263,7 +278,7 @@ impl Day<'_> {
         let Some(id) = id_on(card) else { return false };
         let unsure = pressed.toast.as_ref().is_none_or(|toast| toast.kind == "error");
         if unsure {
-            self.may_have_been(action, &id, &card.message_id);
+            self.may_have_been(name, action, &id, &card.message_id);
         }
         if action == "approve" {
             self.approved.push(Approved { by: name, broadcast: id });
@@ -272,9 +287,11 @@ impl Day<'_> {
     }
 
     /// A press without an answer may count all the same, and the tenant is told so.
-    fn may_have_been(&self, action: &str, id: &str, message_id: &str) {
+    fn may_have_been(&self, name: &str, action: &str, id: &str, message_id: &str) {
+        let person = self.tenant.person(name).open_id;
         self.tenant.with(|world| {
             world.pressed.push(Pressing {
+                person,
                 action: action.into(),
                 broadcast: id.into(),
                 message_id: message_id.into(),
@@ -289,8 +306,9 @@ impl Day<'_> {
         let mut choices = vec![];
         for name in ["赵磊", "王芳", "林悦", "周明"] {
             for card in self.cards(name) {
-                for action in self.offers(name, &card) {
-                    if ["approve", "resend", "settle", "cancel", "confirm"].contains(&action.as_str()) {
+                let offered = self.offers(name, &card);
+                for action in offered.iter().filter(|action| is_of_the_storm(action, &offered)).cloned() {
+                    if ["approve", "resend", "settle", "cancel", "confirm", "preview"].contains(&action.as_str()) {
                         choices.push((name, card.clone(), action));
                     }
                 }
@@ -306,13 +324,16 @@ impl Day<'_> {
         let event = event::Event::parse(event.body.to_string().as_bytes())?;
         let EventKind::CardAction(pressed) = event.kind else { anyhow::bail!("no press") };
         let Some(id) = id_on(&card) else { return Ok(()) };
-        self.may_have_been(&action, &id, &card.message_id);
+        self.may_have_been(name, &action, &id, &card.message_id);
         if action == "resend" {
             let doubtful = self.doubtful(&card).await;
             self.sent_again(doubtful);
         }
         if action == "approve" {
             self.approved.push(Approved { by: name, broadcast: id });
+        }
+        if action == "preview" {
+            self.was_shown(name, &card);
         }
         let key = event.key.to_string();
         let died = die(self.stage, moment, async move |app: Arc<feishu_broadcast::app::App>| {
@@ -333,7 +354,7 @@ impl Day<'_> {
                     "confirm"
                 } else if one_of(&["pick"]) {
                     "pick"
-                } else if one_of(&["resend"]) {
+                } else if one_of(&["settle"]) {
                     ["resend", "settle"][self.dice.throw(2)]
                 } else if one_of(&["approve"]) {
                     ["approve", "approve", "approve", "reject"][self.dice.throw(4)]
@@ -346,6 +367,11 @@ impl Day<'_> {
         }
         Ok(something)
     }
+}
+
+/// What is sent again to ids that were invalid is a broadcast of its own with the same words, and not told apart here.
+fn is_of_the_storm(action: &str, offered: &[String]) -> bool {
+    action != "resend" || offered.iter().any(|other| other == "settle")
 }
 
 /// The id of the broadcast on a card: the word after `群发` in its title.

@@ -10,7 +10,7 @@ use feishu_broadcast::domain::report::Report;
 use serde_json::Value;
 
 use super::people::id_on;
-use super::{APPROVERS, Day, crowd};
+use super::{APPROVERS, AUTHORS, Day, crowd};
 use crate::sandbox::batch::Task;
 use crate::sandbox::record::PushKind;
 use crate::sandbox::{ChatMessage, Company};
@@ -36,15 +36,19 @@ impl Day<'_> {
         let words: BTreeSet<String> = broadcasts.iter().map(|b| b.content.plain()).collect();
         ensure!(words.len() == broadcasts.len(), "a command became two broadcasts: {words:?}");
         let mut allowed = BTreeMap::new();
+        let mut shown: BTreeMap<(String, String), usize> = BTreeMap::new();
         let mut standing: BTreeMap<&str, usize> = BTreeMap::new();
         for broadcast in &broadcasts {
             *standing.entry(broadcast.state.as_str()).or_default() += 1;
             let whole = broadcast.content.plain();
             let counted = self.ledger(broadcast).await.with_context(|| format!("{} {whole}", broadcast.id))?;
             self.seen(broadcast).with_context(|| format!("{} {whole}", broadcast.id))?;
+            for ((_, open_id), times) in self.shown.iter().filter(|((id, _), _)| *id == broadcast.id.to_string()) {
+                shown.insert((whole.clone(), open_id.clone()), *times);
+            }
             allowed.insert(whole, counted);
         }
-        self.everybody_is_counted(&allowed)?;
+        self.everybody_is_counted(&allowed, &shown)?;
         self.everybody_was_answered(&broadcasts)?;
         self.nothing_is_said_twice()?;
         // A card does not wait for the letters and the other cards of its chat; Feishu says so, and it comes later.
@@ -68,8 +72,14 @@ impl Day<'_> {
         let plan = if broadcast.questions.is_empty() { plan::batches(&audience) } else { vec![] };
         let batches = self.stage.bot.app.store.batches(&broadcast.id).await?;
         ensure!(plan.len() == batches.len(), "{} batches of {} planned", batches.len(), plan.len());
-        let tasks: Vec<Task> =
-            self.tenant.tasks().into_iter().filter(|task| task.content()["text"] == words.as_str()).collect();
+        let of_it = self.tenant.tasks().into_iter().filter(|task| task.content()["text"] == words.as_str());
+        let (samples, tasks): (Vec<Task>, Vec<Task>) = of_it.partition(|task| self.is_a_sample(task));
+        for name in AUTHORS.iter().chain(&APPROVERS) {
+            let person = self.tenant.person(name).open_id;
+            let got = samples.iter().filter(|task| task.body["open_ids"][0] == person.as_str()).count();
+            let asked = self.shown.get(&(broadcast.id.to_string(), person)).copied().unwrap_or(0);
+            ensure!(got <= asked, "{name} was shown it {got} times and asked for it {asked} times");
+        }
         if !tasks.is_empty() {
             self.was_approved(broadcast)?;
         }
@@ -114,6 +124,13 @@ impl Day<'_> {
         Ok(counted)
     }
 
+    /// Nobody who decides is ever named in a broadcast of the day, so a call to one of them alone is a sample.
+    fn is_a_sample(&self, task: &Task) -> bool {
+        let ids = ids_of(&task.body);
+        let decides = |name: &&str| ids.contains(&self.tenant.person(name).open_id);
+        ids.len() == 1 && AUTHORS.iter().chain(&APPROVERS).any(decides)
+    }
+
     /// Nothing leaves without the approvals: those who pressed, and none of them the author's own.
     fn was_approved(&self, broadcast: &Broadcast) -> anyhow::Result<()> {
         let id = broadcast.id.to_string();
@@ -143,7 +160,7 @@ impl Day<'_> {
             ensure!(card.text.contains(word), "{name} sees {} instead of {word}", card.text);
             let offered = self.offers(&name, &card);
             ensure!(
-                offered.iter().all(|action| ["refresh", "recall"].contains(&action.as_str())),
+                offered.iter().all(|action| ["refresh", "recall", "resend"].contains(&action.as_str())),
                 "{name}: {offered:?}"
             );
         }
@@ -155,14 +172,19 @@ impl Day<'_> {
     }
 
     /// Nobody has more copies than people decided, nobody who was to get it has none.
-    fn everybody_is_counted(&self, allowed: &BTreeMap<String, Vec<Counted>>) -> anyhow::Result<()> {
+    fn everybody_is_counted(
+        &self,
+        allowed: &BTreeMap<String, Vec<Counted>>,
+        shown: &BTreeMap<(String, String), usize>,
+    ) -> anyhow::Result<()> {
         let company = self.tenant.company();
         for person in &company.people {
             let mut copies: BTreeMap<String, usize> = BTreeMap::new();
             for message in self.tenant.person(&person.name).inbox() {
                 *copies.entry(message.text).or_default() += 1;
             }
-            for words in copies.keys() {
+            let shown = |words: &str| shown.get(&(words.to_owned(), person.open_id.clone())).copied().unwrap_or(0);
+            for (words, _) in copies.iter().filter(|(words, got)| **got > shown(words)) {
                 let asked = self.asked.iter().find(|asked| asked.words == *words).context("nobody asked for it")?;
                 ensure!(asked.may_get_it.contains(&person.open_id), "{} was not meant by {words}", person.name);
             }
@@ -174,6 +196,7 @@ impl Day<'_> {
                     most += 1 + one.resends;
                     least += usize::from(one.batch.state == BatchState::Accepted && person.available);
                 }
+                let most = most + shown(words);
                 ensure!(got <= most, "{} has {words} {got} times, {most} at most", person.name);
                 ensure!(got >= least, "{} has {words} {got} times, {least} at least", person.name);
             }
