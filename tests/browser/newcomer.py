@@ -1,7 +1,8 @@
 """The newcomer's walk, in a real browser: what somebody does in their first two minutes with the playground.
 
 An admin types `/broadcast 销售部 …`, an approver presses 通过, every member of 销售部 receives the message exactly
-once and nobody else does, and the admin reads the result. By mouse and by keyboard, on a desk and on a phone.
+once and nobody else does, and the admin reads the result. Then a list of people in a file, and what becomes of it.
+By mouse and by keyboard, on a desk and on a phone.
 
     tests/run --only browser                                        as the tests run it
     newcomer.py --playground target/debug/examples/sandbox          the same by hand
@@ -29,6 +30,7 @@ from playwright.sync_api import expect, sync_playwright  # noqa: E402
 
 DEPARTMENT = "销售部"
 COMMAND = f"/broadcast {DEPARTMENT} 明天下午三点全员会"
+LIST = "周会名单.csv"
 
 # Seconds until something that the page should show is there; the machine may be busy.
 SOON = 20
@@ -152,6 +154,28 @@ def the_login(walk):
     walk.picture("goes-on")
 
 
+def the_list(walk):
+    """A file from this machine with people in it, and a reply to it that is meant for them."""
+    page = walk.page
+    chosen = [one for one in walk.here.world()["people"] if one["available"] and not one["roles"]][:3]
+    lines = ["姓名,open_id", *(f"{one['name']},{one['open_id']}" for one in chosen), ""]
+    page.get_by_test_id("attach").focus()
+    page.keyboard.press("Enter")
+    with page.expect_file_chooser() as choosing:
+        page.get_by_role("menuitem", name="文件", exact=True).click()
+    choosing.value.set_files({"name": LIST, "mimeType": "text/csv", "buffer": "\r\n".join(lines).encode()})
+    sent = page.get_by_test_id("message").filter(has=page.get_by_role("link", name=LIST))
+    expect(sent).to_be_visible(timeout=SOON * 1000)
+    sent.hover()
+    sent.get_by_role("button", name="回复").click()
+    walk.say_by_keyboard("/broadcast file 你好")
+    preview = page.get_by_test_id("card").last
+    expect(preview).to_contain_text(f"{LIST}：{len(chosen)} 行可用", timeout=SOON * 1000)
+    expect(preview).to_contain_text(f"约 {len(chosen)} 人")
+    expect(preview.get_by_role("button", name="取消群发")).to_be_visible()
+    walk.picture("list")
+
+
 def wait_for_delivery(here, before, expected):
     """Until everybody expected has one message more; then a moment longer, since twice would be worse than late."""
     names = {who: person["name"] for who, person in people_by_id(here.world()).items()}
@@ -207,6 +231,8 @@ def the_walk(walk):
     expect(result).to_be_visible(timeout=SOON * 1000)
     result.scroll_into_view_if_needed()
     walk.picture("result")
+
+    the_list(walk)
 
     page.set_viewport_size(PHONE)
     page.wait_for_timeout(300)

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::batch::Task;
 use super::record::PushKind;
 use super::tenant::Tenant;
 use super::world::World;
@@ -31,6 +32,32 @@ impl Tenant {
     }
 }
 
+/// What was sent as a broadcast: without the copies that people asked to be shown beforehand, each by a call of its own to
+/// nobody else, and no more of them than they pressed for.
+fn broadcasts(world: &World) -> Vec<&Task> {
+    let mut shown: BTreeMap<&str, usize> = BTreeMap::new();
+    for press in world.pressed.iter().filter(|press| press.action == "preview" && press.welcomed) {
+        *shown.entry(&press.person).or_default() += 1;
+    }
+    let mut tasks = vec![];
+    for task in &world.tasks {
+        let left = alone(task).and_then(|person| shown.get_mut(person)).filter(|left| **left > 0);
+        match left {
+            Some(left) => *left -= 1,
+            None => tasks.push(task),
+        }
+    }
+    tasks
+}
+
+/// Whom a call addresses that addresses one person by open_id and nobody else.
+fn alone(task: &Task) -> Option<&str> {
+    let others = ["department_ids", "user_ids", "union_ids"];
+    let list = task.body.get("open_ids")?.as_array()?;
+    let only = list.len() == 1 && others.iter().all(|key| task.body.get(key).is_none());
+    list.first()?.as_str().filter(|_| only)
+}
+
 /// How often a person pressed `resend` and was not turned away.
 fn resends(world: &World) -> usize {
     world.pressed.iter().filter(|press| press.action == "resend" && press.welcomed).count()
@@ -49,13 +76,14 @@ fn doubled(world: &World) -> Vec<String> {
     let resends = resends(world);
     let mut bodies: BTreeMap<&str, usize> = BTreeMap::new();
     let mut copies: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for task in &world.tasks {
+    let tasks = broadcasts(world);
+    for task in &tasks {
         *bodies.entry(&task.fingerprint).or_default() += 1;
         for open_id in &task.recipients[..task.delivered] {
             *copies.entry((open_id, &task.content_hash)).or_default() += 1;
         }
     }
-    let contents: BTreeSet<&str> = world.tasks.iter().map(|task| task.content_hash.as_str()).collect();
+    let contents: BTreeSet<&str> = tasks.iter().map(|task| task.content_hash.as_str()).collect();
     // Every broadcast beyond one per content may have been the same words once more.
     let again = approved(world).saturating_sub(contents.len());
     let most = 1 + resends + again;
@@ -76,7 +104,7 @@ fn doubled(world: &World) -> Vec<String> {
 
 /// Nothing is sent that nobody approved.
 fn unapproved(world: &World) -> Option<String> {
-    let contents: BTreeSet<&str> = world.tasks.iter().map(|task| task.content_hash.as_str()).collect();
+    let contents: BTreeSet<&str> = broadcasts(world).iter().map(|task| task.content_hash.as_str()).collect();
     let approvals = approved(world);
     (contents.len() > approvals).then(|| format!("{} contents were sent after {approvals} approvals", contents.len()))
 }

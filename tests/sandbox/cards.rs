@@ -10,7 +10,9 @@ pub mod v2;
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use super::view::words;
 
 /// A card as text, escaped into `content`, with everything around it: 30 KB of request body.
 pub const BYTES_MAX: usize = 30 * 1024;
@@ -71,6 +73,18 @@ pub fn image_keys(card: &Value) -> Vec<String> {
         keys.extend(fields.get("img_key").and_then(Value::as_str).filter(|key| !key.is_empty()).map(str::to_owned));
     });
     keys
+}
+
+/// A card as events and a plain GET show it: a paragraph of words and pictures for each element, and not one button.
+pub fn simplified(card: &Value) -> Value {
+    let elements = card.pointer("/body/elements").or_else(|| card.get("elements")).and_then(Value::as_array);
+    let paragraph = |element: &Value| -> Value {
+        let text = words(element);
+        let texts = text.lines().map(|line| json!({"tag": "text", "text": line}));
+        texts.chain(image_keys(element).into_iter().map(|key| json!({"tag": "img", "image_key": key}))).collect()
+    };
+    let title = card.pointer("/header/title/content").cloned().unwrap_or_default();
+    json!({"title": title, "elements": elements.into_iter().flatten().map(paragraph).collect::<Vec<Value>>()})
 }
 
 /// Visits every object in a card, outermost first.

@@ -93,7 +93,7 @@ impl Company {
     ///
     /// Admins: 王芳, 林悦 (who cannot see 战略项目室) and 周明. Approvers: 周明, 赵磊 and 何静, the last two nothing else.
     /// 陈晨 is a plain employee. 许国强 and 沈秘书 hang directly under the root. Every fortieth person is outside the
-    /// app's availability.
+    /// app's availability. The admins are in three groups, of which one is without the bot.
     pub fn playground() -> Company {
         let mut company = Company::empty("蓝鲸科技");
         for (path, _) in DEPARTMENTS {
@@ -122,6 +122,8 @@ impl Company {
             .approver("何静")
             .hide("战略项目室", "林悦")
             .group("经营周会", &["王芳", "周明", "赵磊", "陈晨"])
+            .group("新品发布筹备群", &["王芳", "林悦", "周明", "何静", "陈晨", "孙宁", "白露"])
+            .group_without_bot("午餐搭子", &["王芳", "林悦", "周明", "钱多多"])
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::cards;
+use super::draft::Draft;
 use super::record::PushKind;
 use super::seal;
 use super::world::{Author, Message, World};
@@ -115,9 +117,7 @@ impl World {
         ids
     }
 
-    /// A person writes into a chat: the message is there from now on, and this is its event.
-    ///
-    /// `content` is the parsed content; names in `mentions` stand in its text as `@name` and become keys, in order.
+    /// A person writes into a chat: [`World::put`] for what needs no more than this.
     pub fn message_event(
         &mut self,
         open_id: &str,
@@ -127,32 +127,42 @@ impl World {
         mentions: &[&str],
         parent: Option<&str>,
     ) -> Event {
-        let (text, list) = self.with_mentions(&content.to_string(), mentions);
+        let mut draft = Draft::new(msg_type, content.clone()).mentioning(mentions);
+        draft.parent = parent.map(str::to_owned);
+        self.put(open_id, chat_id, draft)
+    }
+
+    /// A person sends a draft into a chat: the message is there from now on, and this is its event.
+    pub fn put(&mut self, open_id: &str, chat_id: &str, draft: Draft) -> Event {
+        let Draft { msg_type, content, mentions, parent, attachments } = draft;
+        let (text, list) = self.with_mentions(&content.to_string(), &mentions);
         let content: Value = serde_json::from_str(&text).expect("keys hold nothing that JSON would have to escape");
+        // Nobody is pushed a card as it was sent; that comes by GET, to who asks for it.
+        let told = if msg_type == "interactive" { cards::simplified(&content).to_string() } else { text };
         let message_id = self.fresh_id("om_");
         let now = self.now();
         self.messages.push(Message {
             message_id: message_id.clone(),
             chat_id: chat_id.into(),
             author: Author::Person(open_id.into()),
-            msg_type: msg_type.into(),
+            msg_type: msg_type.clone(),
             content,
             mentions: list.clone(),
-            parent_id: parent.map(str::to_owned),
+            parent_id: parent.clone(),
             created_ms: now,
             updated_ms: now,
             edits: 0,
             deleted: false,
             newest_version: 0,
             history: vec![],
-            attachments: std::collections::BTreeMap::default(),
+            attachments,
         });
         let mut message = json!({"message_id": message_id, "create_time": now.to_string(), "update_time": now.to_string(),
             "chat_id": chat_id, "chat_type": if self.p2p.contains_key(chat_id) { "p2p" } else { "group" },
-            "message_type": msg_type, "content": text});
+            "message_type": msg_type, "content": told});
         if let Some(parent) = parent {
+            message["root_id"] = self.root_of(&parent).into();
             message["parent_id"] = parent.into();
-            message["root_id"] = parent.into();
         }
         if list.as_array().is_some_and(|l| !l.is_empty()) || self.chance(3) {
             message["mentions"] = list;
@@ -166,7 +176,7 @@ impl World {
     }
 
     /// Replaces `@name` by `@_user_N`, and describes each.
-    fn with_mentions(&mut self, text: &str, names: &[&str]) -> (String, Value) {
+    fn with_mentions(&mut self, text: &str, names: &[String]) -> (String, Value) {
         let mut text = text.to_owned();
         let mut list = vec![];
         for (index, name) in names.iter().enumerate() {

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod messages;
 pub mod oauth;
 pub mod patches;
+pub mod pictures;
 pub mod rates;
 pub mod uploads;
 pub mod wire;

@@ -170,6 +170,13 @@ impl Company {
         self
     }
 
+    /// Adds a group in which the bot is not.
+    pub fn group_without_bot(mut self, name: &str, members: &[&str]) -> Company {
+        self = self.group(name, members);
+        self.groups.last_mut().expect("was just added").bot_inside = false;
+        self
+    }
+
     /// Changes one person, who must exist.
     pub fn change(mut self, name: &str, change: impl FnOnce(&mut Employee)) -> Company {
         change(self.people.iter_mut().find(|p| p.name == name).unwrap_or_else(|| panic!("nobody is named {name}")));

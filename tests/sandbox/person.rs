@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::cards::controls::{self, Control};
+use super::draft::Draft;
 use super::events::Event;
 use super::people::Employee;
 use super::push::Pushed;
@@ -12,6 +13,7 @@ use super::record::PushKind;
 use super::tenant::Tenant;
 use super::view::view;
 pub use super::view::{ChatMessage, Delivered, Toast, words};
+use super::world::Author;
 
 /// One employee, ready to act.
 #[derive(Clone)]
@@ -108,7 +110,12 @@ impl Person {
 
     /// Writes rich text to the bot: `{"title", "content": [[node, …], …]}`.
     pub async fn says_post(&self, post: Value) -> Pushed {
-        let event = self.writes(&self.chat_id(), "post", &post, &[], None);
+        self.sends(Draft::post(post)).await
+    }
+
+    /// Sends anything to the bot: files in rich text, replies that are no text, mentions in a reply.
+    pub async fn sends(&self, draft: Draft) -> Pushed {
+        let event = self.drafts(&self.chat_id(), draft);
         self.tenant.push(&event).await
     }
 
@@ -126,21 +133,43 @@ impl Person {
 
     /// Answers a message in the chat with the bot.
     pub async fn replies(&self, to: impl AsRef<str>, text: &str) -> Pushed {
-        let event = self.writes(&self.chat_id(), "text", &json!({"text": text}), &[], Some(to.as_ref()));
-        self.tenant.push(&event).await
+        self.sends(Draft::text(text).replying(to)).await
+    }
+
+    /// Answers a message in the chat with the bot by rich text.
+    pub async fn replies_post(&self, to: impl AsRef<str>, post: Value) -> Pushed {
+        self.sends(Draft::post(post).replying(to)).await
     }
 
     /// Sends a file or an image (by its name's end) to the bot.
     pub async fn sends_file(&self, name: &str, bytes: &[u8]) -> Pushed {
-        let image = [".png", ".jpg", ".gif"].iter().any(|end| name.ends_with(end));
-        let key = self.tenant.with(|world| world.fresh_id(if image { "img_v3_" } else { "file_v3_" }));
-        let content = if image { json!({"image_key": key}) } else { json!({"file_key": key, "file_name": name}) };
-        let event = self.writes(&self.chat_id(), if image { "image" } else { "file" }, &content, &[], None);
-        self.tenant.with(|world| {
-            let message = world.messages.last_mut().expect("was just written");
-            message.attachments.insert(key, (name.to_owned(), bytes.to_vec()));
-        });
-        self.tenant.push(&event).await
+        if [".png", ".jpg", ".gif"].iter().any(|end| name.ends_with(end)) {
+            return self.sends_image(bytes).await;
+        }
+        let key = self.tenant.with(|world| world.fresh_id("file_v3_"));
+        self.sends(Draft::file(&key, name, bytes)).await
+    }
+
+    /// Sends an image to the bot. Nothing looks at the bytes: the platform does so only when an app uploads some.
+    pub async fn sends_image(&self, bytes: &[u8]) -> Pushed {
+        let key = self.tenant.with(|world| world.fresh_id("img_v3_"));
+        self.sends(Draft::image(&key, bytes)).await
+    }
+
+    /// Shares the card of a group with the bot.
+    pub async fn shares_chat(&self, chat_id: &str) -> Pushed {
+        self.sends(Draft::chat(chat_id)).await
+    }
+
+    /// Forwards the card of another app to the bot. Its event has no more than the card's words; the card itself comes
+    /// by GET with `card_msg_content_type=user_card_content`, and its images are that app's, for nobody to download.
+    pub async fn sends_card(&self, card: Value) -> Pushed {
+        self.sends(Draft::card(card)).await
+    }
+
+    /// What this person wrote to the bot last, whatever it is: what a reply goes to.
+    pub fn last_said(&self) -> Option<ChatMessage> {
+        self.chat().into_iter().rfind(|message| !message.from_bot)
     }
 
     /// Puts a message into a chat and gives its event without pushing it: for duplicates, forgeries and storms.
@@ -153,6 +182,11 @@ impl Person {
         parent: Option<&str>,
     ) -> Event {
         self.tenant.with(|world| world.message_event(&self.open_id, chat_id, msg_type, content, mentions, parent))
+    }
+
+    /// Puts a draft into a chat and gives its event without pushing it.
+    pub fn drafts(&self, chat_id: &str, draft: Draft) -> Event {
+        self.tenant.with(|world| world.put(&self.open_id, chat_id, draft))
     }
 
     /// The event of a text to the bot, not pushed yet.
@@ -253,6 +287,9 @@ impl Person {
             }
             if message.deleted || message.msg_type != "interactive" {
                 return Err("this is no card, or it was recalled".into());
+            }
+            if message.author != Author::Bot {
+                return Err("a forwarded card calls the app that made it, not this bot".into());
             }
             let days = if super::cards::is_v2(&message.content) { 14 } else { 30 };
             if world.now() - message.created_ms > days * 86_400_000 {

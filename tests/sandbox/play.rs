@@ -3,7 +3,8 @@
 //!
 //! Nothing here decides anything. The bot is the library as it is; the company is the tenant that the stories use, and
 //! both speak real HTTP on loopback ports. This program puts a page over the tenant: `play/routes.rs` what the page may
-//! ask for, `play/look.rs` what it gets to see, `play/switches.rs` what people may break on purpose.
+//! ask for, `play/sends.rs` what people send, `play/samples.rs` files ready to be sent, `play/look.rs` what the page gets
+//! to see, `play/switches.rs` what people may break on purpose.
 //!
 //! `PLAYGROUND_ADDR` says where the page is served; without it that is [`USUAL_ADDR`], or any free port where another
 //! program has that one. The line on standard output that begins with `playground: http` is for programs as well.
@@ -16,6 +17,10 @@ mod sandbox;
 mod look;
 #[path = "play/routes.rs"]
 mod routes;
+#[path = "play/samples.rs"]
+mod samples;
+#[path = "play/sends.rs"]
+mod sends;
 #[path = "play/switches.rs"]
 mod switches;
 

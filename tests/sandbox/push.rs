@@ -193,7 +193,9 @@ impl Tenant {
                 let value = &event.body["event"]["action"]["value"];
                 let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
                 let welcomed = pressed.toast.as_ref().is_none_or(|t| !["error", "warning"].contains(&t.kind.as_str()));
+                let person = event.body["event"]["operator"]["open_id"].as_str().unwrap_or_default().to_owned();
                 world.pressed.push(Pressing {
+                    person,
                     action: text("action"),
                     broadcast: text("broadcast"),
                     message_id: message_id.clone(),

@@ -40,7 +40,7 @@ pub struct App {
 }
 
 /// Scopes every story begins with: the console's checklist done in full.
-const TENANT_SCOPES: [&str; 15] = [
+const TENANT_SCOPES: [&str; 18] = [
     "im:message:send_as_bot",
     "im:message:send_multi_users",
     "im:message:send_multi_depts",
@@ -56,6 +56,9 @@ const TENANT_SCOPES: [&str; 15] = [
     "contact:user.base:readonly",
     "contact:user.id:readonly",
     "contact:user.basic_profile:readonly",
+    "contact:user.department:readonly",
+    "contact:user.employee:readonly",
+    "contact:user.employee_id:readonly",
 ];
 const USER_SCOPES: [&str; 4] = [
     "contact:contact.base:readonly",
@@ -155,6 +158,8 @@ pub struct Consent {
 /// A press that the bot has answered.
 #[derive(Clone, Debug)]
 pub struct Pressing {
+    /// open_id of whoever pressed.
+    pub person: String,
     pub action: String,
     /// `broadcast` of the callback value.
     pub broadcast: String,
@@ -318,6 +323,15 @@ impl World {
     /// A message by its id, to change.
     pub fn message_mut(&mut self, message_id: &str) -> Option<&mut Message> {
         self.messages.iter_mut().rfind(|m| m.message_id == message_id)
+    }
+
+    /// The top of the tree of replies in which this message stands.
+    pub fn root_of(&self, message_id: &str) -> String {
+        let mut root = message_id.to_owned();
+        while let Some(parent) = self.message(&root).and_then(|message| message.parent_id.clone()) {
+            root = parent;
+        }
+        root
     }
 
     /// A person by open_id, who must exist.

@@ -46,11 +46,17 @@ pub fn world(company: &Company, run: &str, faults: &Value) -> Value {
                 "path": department.path, "headcount": company.members(id).len(), "members": members})
         })
         .collect();
+    let groups: Vec<Value> = company
+        .groups
+        .iter()
+        .map(|group| json!({"chat_id": group.chat_id, "name": group.name, "members": group.members, "bot": group.bot_inside}))
+        .collect();
     let first = |wanted: fn(&Employee) -> bool| staff.iter().find(|p| wanted(p)).map(|p| p.open_id.as_str());
     json!({
         "company": company.name,
         "people": people,
         "departments": departments,
+        "groups": groups,
         "faults": faults,
         "hint": {
             "run": run,

@@ -1,4 +1,5 @@
-//! What the page may ask for: its own HTML, what there is to see, and to act as somebody.
+//! What the page may ask for: its own HTML, what there is to see, and to act as somebody; `sends.rs` has what people
+//! send.
 //!
 //! Every act goes the way it goes in the real world: a message is pushed to the bot as a sealed event, a press as a
 //! callback that the client waits for. What went wrong comes back as `error` in words, with status 200, because it is
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::sandbox::{Press, PushKind, Tenant};
+use crate::sends::{self, Upload};
 use crate::{look, switches};
 
 /// The page itself: one file, nothing loaded from elsewhere.
@@ -31,7 +33,7 @@ const LATER_MINUTES_MAX: u64 = 366 * 24 * 60;
 
 /// What the page's server remembers; all else is the tenant's.
 pub struct Play {
-    tenant: Tenant,
+    pub tenant: Tenant,
     bot_url: String,
     public_url: String,
     /// Tells one start of the playground from the next, so that a page forgets the walk of the last one.
@@ -39,7 +41,9 @@ pub struct Play {
     /// How many of the bot's messages each person has looked at.
     seen: Mutex<HashMap<String, usize>>,
     /// Whether every message is pushed twice.
-    twice: AtomicBool,
+    pub twice: AtomicBool,
+    /// What people have uploaded and not sent yet.
+    pub uploads: Mutex<Vec<Upload>>,
 }
 
 impl Play {
@@ -51,6 +55,7 @@ impl Play {
             public_url: public_url.to_owned(),
             seen: Mutex::default(),
             twice: AtomicBool::new(false),
+            uploads: Mutex::default(),
         }
     }
 
@@ -76,22 +81,21 @@ pub fn all(app: &mut web::ServiceConfig) {
         .route("/play/world", web::get().to(world))
         .route("/play/state", web::get().to(state))
         .route("/play/inbox", web::get().to(inbox))
-        .route("/play/upload", web::get().to(upload))
         .route("/play/connection", web::get().to(connection))
         .route("/play/here", web::post().to(here))
-        .route("/play/say", web::post().to(say))
         .route("/play/press", web::post().to(press))
         .route("/play/fault", web::post().to(fault))
         .route("/play/later", web::post().to(later))
         .route("/play/seal", web::post().to(seal))
-        .route("/play/consent", web::post().to(consent));
+        .route("/play/consent", web::post().to(consent))
+        .configure(sends::all);
 }
 
-fn wrong(zh: &str, en: &str) -> web::Json<Value> {
+pub fn wrong(zh: &str, en: &str) -> web::Json<Value> {
     web::Json(json!({"error": zh, "error_en": en}))
 }
 
-fn stranger() -> web::Json<Value> {
+pub fn stranger() -> web::Json<Value> {
     wrong("公司里没有这个人", "nobody in the company has this open_id")
 }
 
@@ -147,27 +151,6 @@ async fn inbox(play: web::Data<Play>, of: web::Query<Of>) -> HttpResponse {
     HttpResponse::Ok().json(copies)
 }
 
-#[derive(Deserialize)]
-struct Key {
-    key: String,
-}
-
-/// A file or picture that the bot uploaded. Only pictures are shown; anything else is for saving.
-async fn upload(play: web::Data<Play>, key: web::Query<Key>) -> HttpResponse {
-    let found = play.tenant.with(|world| world.images.get(&key.key).or_else(|| world.files.get(&key.key)).cloned());
-    let Some(upload) = found else { return HttpResponse::NotFound().finish() };
-    let kind = match upload.bytes.as_slice() {
-        [0x89, b'P', b'N', b'G', ..] => "image/png",
-        [0xff, 0xd8, 0xff, ..] => "image/jpeg",
-        [b'G', b'I', b'F', b'8', ..] => "image/gif",
-        _ => "application/octet-stream",
-    };
-    HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, kind))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(upload.bytes)
-}
-
 async fn connection(play: web::Data<Play>) -> impl Responder {
     web::Json(look::connection(&play.tenant, &play.bot_url, &play.public_url))
 }
@@ -182,41 +165,6 @@ async fn here(play: web::Data<Play>, here: web::Json<Here>) -> impl Responder {
     let Some(person) = play.tenant.person_by_id(&here.r#as) else { return stranger() };
     play.tenant.set_browser(&person.name);
     web::Json(json!({}))
-}
-
-#[derive(Deserialize)]
-struct Said {
-    r#as: String,
-    text: String,
-    /// The message this is a reply to.
-    reply_to: Option<String>,
-}
-
-async fn say(play: web::Data<Play>, said: web::Json<Said>) -> impl Responder {
-    let Some(person) = play.tenant.person_by_id(&said.r#as) else { return stranger() };
-    play.tenant.set_browser(&person.name);
-    let company = play.tenant.company();
-    let mut mentions: Vec<&str> =
-        company.people.iter().map(|p| p.name.as_str()).filter(|name| said.text.contains(&format!("@{name}"))).collect();
-    // A long name before a short one that it begins with.
-    mentions.sort_by_key(|name| std::cmp::Reverse(name.chars().count()));
-    let content = json!({"text": said.text});
-    let event = person.writes(&person.chat_id(), "text", &content, &mentions, said.reply_to.as_deref());
-    let pushed = play.tenant.push(&event).await;
-    if play.twice.load(Ordering::Relaxed) {
-        play.tenant.push(&event).await;
-    }
-    if pushed.accepted() {
-        return web::Json(json!({}));
-    }
-    let (zh, en) = match pushed.status {
-        0 => ("没有回答".to_owned(), "no answer".to_owned()),
-        status => (format!("HTTP {status}"), format!("HTTP {status}")),
-    };
-    wrong(
-        &format!("机器人没有收下这条消息（{zh}），平台稍后会再推送"),
-        &format!("the bot did not take the message ({en}); the platform will push it again"),
-    )
 }
 
 #[derive(Deserialize)]
