@@ -210,7 +210,8 @@ fn headed(known: &[Known], width: usize, cells: &[Cell<'_>]) -> Result<(Target, 
         // Where people have columns of their own, a name is a person's; else only beside a department's name.
         let named_person = name.is_some() && (has_people || *column == Column::Department);
         if !column.is_person() && (about_person || named_person) {
-            fault.get_or_insert((name.clone().unwrap_or_else(|| cell.shown()), RowFault::PersonWithoutId));
+            let shown = name.as_deref().map_or_else(|| cell.shown(), excerpt);
+            fault.get_or_insert((shown, RowFault::PersonWithoutId));
             continue;
         }
         match cell.target(Some(*column)) {
