@@ -8,10 +8,10 @@ use feishu_broadcast::domain::audience::{Audience, PersonTarget};
 use feishu_broadcast::domain::broadcast::Broadcast;
 use feishu_broadcast::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, ChatId, OpenId, Timestamp};
 use feishu_broadcast::domain::plan;
-use feishu_broadcast::store::Store;
 use feishu_broadcast::store::cards::CardRole;
 use feishu_broadcast::store::inbox::{Arrival, Kind};
 use feishu_broadcast::store::letters::{Letter, Receiver};
+use feishu_broadcast::store::{Store, StoreError};
 use serde_json::json;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
@@ -128,7 +128,11 @@ impl Database {
         for number in 0..count {
             let at = Timestamp(now.0 - 600_000 * i64::try_from(count - number)?);
             let (broadcast, audience) = broadcast(&format!("ou_{}", number % 20), &[format!("ou_to_{number}")], at)?;
-            tx.insert_broadcast(&broadcast, &audience).await?;
+            match tx.insert_broadcast(&broadcast, &audience).await {
+                // Of ten thousand ids drawn by lot two may be the same.
+                Err(StoreError::Conflict) => continue,
+                inserted => inserted?,
+            }
             tx.insert_batches(&broadcast, &audience, &plan::batches(&audience), at).await?;
             for (person, role) in [(&broadcast.author, CardRole::Author), (&open_id(19)?, CardRole::Approver)] {
                 tx.insert_card(&broadcast.id, person, role, broadcast.revision, at).await?;
