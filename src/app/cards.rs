@@ -43,9 +43,14 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     app.talk.next(&app.store, || app.now()).await;
     let now = app.now();
     let Some(claim) = app.store.claim_card(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
-    let Some(broadcast) = app.store.broadcast(&claim.broadcast).await? else {
-        app.store.settle_card(&claim, &CardOutcome::GivenUp, now).await?;
-        return Ok(Step::Worked);
+    let broadcast = match app.store.broadcast(&claim.broadcast).await {
+        Ok(Some(broadcast)) => broadcast,
+        Ok(None) | Err(StoreError::Unreadable(_)) => {
+            tracing::error!(broadcast = %claim.broadcast, "a card of a broadcast that cannot be read was given up");
+            app.store.settle_card(&claim, &CardOutcome::GivenUp, now).await?;
+            return Ok(Step::Worked);
+        }
+        Err(error) => return Err(error),
     };
     let mut report = Report::of(&app.store.batches(&broadcast.id).await?);
     if report.in_doubt > 0 {

@@ -104,7 +104,7 @@ impl From<Text> for NoContent {
 pub async fn gather(request: &Request<'_>, asked: &BroadcastRequest) -> Result<Content, NoContent> {
     let options = &asked.options;
     let lists_targets = asked.targets.contains(&crate::domain::command::Target::File);
-    let mut content = match (&asked.content, &request.message.parent_id) {
+    let content = match (&asked.content, &request.message.parent_id) {
         _ if options.template.is_some() => template(options),
         (Some(typed), _) if options.card => pasted_card(&typed.plain())?,
         (Some(typed), _) => return own_images(request.app, typed.clone(), &request.message.message_id).await,
@@ -114,7 +114,7 @@ pub async fn gather(request: &Request<'_>, asked: &BroadcastRequest) -> Result<C
         }
         (None, _) => return Err(said::no_content(lists_targets).into()),
     };
-    if let Content::Card(card) = &mut content {
+    if let Content::Card(card) = &content {
         check_card(request.app, card).await?;
     }
     Ok(content)

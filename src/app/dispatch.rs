@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use super::press::{cancel_planned, tell_author};
-use super::{App, LEASE, Step};
+use super::{App, LEASE, RENEW_EVERY, Step};
 use crate::domain::batch::{Batch, BatchState, DoubtCause, Verdict, WaitCause};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::ids::Timestamp;
@@ -18,9 +18,6 @@ use crate::feishu::error::{self, Class, SendError};
 use crate::store::batches::BatchClaim;
 use crate::store::pace::Ring;
 use crate::store::{StoreError, Tx};
-
-/// How often a sender says that its call is still under way: two may fail before [`LEASE`] ends.
-const RENEW_EVERY: Duration = Duration::from_secs(15);
 
 /// How long after it was taken a batch is sent without looking whether it still is ours: well within [`LEASE`].
 const STALE: Duration = Duration::from_secs(10);

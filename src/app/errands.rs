@@ -5,13 +5,12 @@
 //! more. A look at invalid ids is written in one transaction with what follows from it, and is simply begun anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::directory::ResolveError;
 use super::letters::{text_content, uuid};
 use super::people;
 use super::request::{draw_id, propose};
-use super::{App, LEASE, Step, Trouble, places};
+use super::{App, LEASE, RENEW_EVERY, Step, Trouble, places};
 use crate::domain::audience::{Audience, Covered, DepartmentTarget};
 use crate::domain::batch::retry_wait;
 use crate::domain::broadcast::{Broadcast, Stale, State};
@@ -30,9 +29,6 @@ use crate::view::{Text, answers, samples as said};
 
 /// Tries of an errand that certainly was not done.
 const TRIES_MAX: i64 = 8;
-
-/// How often a look says that it is under way: two may fail before [`LEASE`] ends.
-const RENEW_EVERY: Duration = Duration::from_secs(15);
 
 /// Samples that one person may have of one broadcast: each is a call and a message of the day's quota.
 const SAMPLES_MAX: i64 = 5;
@@ -106,9 +102,14 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     }
     let now = app.now();
     let Some(claim) = app.store.claim_errand(due, now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
-    let Some(broadcast) = app.store.broadcast(&claim.broadcast).await? else {
-        finish(app, &claim, None, None).await?;
-        return Ok(Step::Worked);
+    let broadcast = match app.store.broadcast(&claim.broadcast).await {
+        Ok(Some(broadcast)) => broadcast,
+        Ok(None) | Err(StoreError::Unreadable(_)) => {
+            tracing::error!(broadcast = %claim.broadcast, "an errand for a broadcast that cannot be read was given up");
+            finish(app, &claim, None, None).await?;
+            return Ok(Step::Worked);
+        }
+        Err(error) => return Err(error),
     };
     match claim.errand {
         Errand::Sample if claim.abandoned => {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::letters::{answer, answer_both};
-use super::{App, LEASE, Step, Trouble, authorize, commands, request};
+use super::{App, LEASE, RENEW_EVERY, Step, Trouble, authorize, commands, request};
 use crate::domain::command::{self, Command, CommandErrorKind, Said};
 use crate::domain::ids::OpenId;
 use crate::domain::language::Language;
@@ -21,9 +21,6 @@ use crate::view::{Text, answers, help, result, text};
 
 /// Tries before an event is given up: with the pauses below about an hour.
 const ATTEMPTS_MAX: i64 = 12;
-
-/// How often a worker says that it is still at an event: two may fail before [`LEASE`] ends.
-const RENEW_EVERY: Duration = Duration::from_secs(15);
 
 /// After this the work is dropped and begun anew: ten minutes, far beyond the longest search.
 const RENEWALS_MAX: u32 = 40;

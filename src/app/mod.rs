@@ -51,6 +51,9 @@ use clock::Clock;
 /// it is still at it.
 pub const LEASE: Duration = Duration::from_secs(45);
 
+/// How often whoever works longer says that they still do: two of these words may get lost before [`LEASE`] ends.
+const RENEW_EVERY: Duration = Duration::from_secs(15);
+
 /// The least time between two notices to other replicas: a burst of work is one.
 const NOTICE_PAUSE: Duration = Duration::from_millis(20);
 

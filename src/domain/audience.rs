@@ -198,10 +198,9 @@ impl Audience {
                 .collect()
         }
         let mut covered = Vec::new();
-        let open_ids = sift(self.open_ids.clone(), inside, &mut covered);
-        let union_ids = sift(self.union_ids.clone(), inside, &mut covered);
-        let user_ids = sift(self.user_ids.clone(), inside, &mut covered);
-        (self.open_ids, self.union_ids, self.user_ids) = (open_ids, union_ids, user_ids);
+        self.open_ids = sift(std::mem::take(&mut self.open_ids), inside, &mut covered);
+        self.union_ids = sift(std::mem::take(&mut self.union_ids), inside, &mut covered);
+        self.user_ids = sift(std::mem::take(&mut self.user_ids), inside, &mut covered);
         self.covered.append(&mut covered);
         let untold = |id: &str| self.around.get(id).is_none_or(|around| around.cut);
         self.untold = self.named_people().filter(|(_, id)| untold(id)).count() as u64;

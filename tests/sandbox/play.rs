@@ -86,6 +86,11 @@ async fn start_bot(tenant: &Tenant) -> anyhow::Result<Running> {
     settings.push(("LISTEN_ADDR".into(), free.to_string()));
     settings.push(("METRICS_ADDR".into(), String::new()));
     settings.push(("DATABASE_URL".into(), format!("sqlite://{}", data.path().join("playground.db").display())));
+    // One admin may address everyone, as an operator would have written it.
+    let rules = data.path().join("policy.toml");
+    let author = tenant.person(look::EVERYONES_ADMIN).open_id;
+    std::fs::write(&rules, format!("[everyone]\nauthors = [\"{author}\"]\n")).context("no file for the rules")?;
+    settings.push(("POLICY_FILE".into(), rules.display().to_string()));
     // The environment here is that of somebody's desk, where another bot's settings may lie about.
     let cli = Cli::from_settings(settings)?;
     let clock = Arc::new(TenantClock(tenant.clock_offset()));

@@ -357,6 +357,58 @@ async fn a_sender_that_vanished_without_a_restart_is_a_doubt_too() {
     .await;
 }
 
+/// A process that stood still between taking a batch and its first byte.
+#[tokio::test]
+async fn a_sender_that_was_frozen_looks_whether_its_batch_still_is_its_own() {
+    story(async |stage| {
+        for (frozen, calls) in [(Duration::from_secs(20), 1), (HOUR / 20, 0)] {
+            proposal(stage, "王芳", "站住了").await?;
+            press(stage, "赵磊", "approve").await?;
+            let before = stage.tenant.calls_to("batch_send").len();
+            let taken = dispatch::take(&stage.bot.app).await?.expect("a batch");
+            stage.later(frozen).await?;
+            let sent = dispatch::send(&stage.bot.app, taken).await;
+            assert_eq!(sent.is_ok(), calls == 1, "after {frozen:?}");
+            assert_eq!(stage.tenant.calls_to("batch_send").len() - before, calls, "after {frozen:?}");
+            stage.settle().await?;
+        }
+        press(stage, "王芳", "settle").await?;
+        stage.settle().await?;
+        assert_eq!(copies(stage, "陈晨"), 1);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_that_may_have_arrived_is_told_of_whatever_becomes_of_its_batch() {
+    for action in ["refused", "cancel"] {
+        story(async |stage| {
+            stage.tenant.fault(Fault::lost_answer("batch_send"));
+            approved(stage, "也许到了").await?;
+            match action {
+                "refused" => stage.tenant.fault(Fault::code("batch_send", 200, 11_203)),
+                _ => stage.tenant.fault(Fault::rate("batch_send", 1).times(3)),
+            }
+            press(stage, "王芳", "resend").await?;
+            if action == "cancel" {
+                press(stage, "王芳", "cancel").await?;
+            }
+            stage.settle().await?;
+            stage.tenant.clear_faults();
+            let card = stage.card_of("王芳")?;
+            assert!(
+                card.text.contains("那一次可能已经送达") && card.text.contains("部分发送"),
+                "{action}: {}",
+                card.text
+            );
+            assert_eq!(copies(stage, "陈晨"), 1);
+            Ok(())
+        })
+        .await;
+    }
+}
+
 /// Every await of a dispatch is a place to die at. However far it came, nobody gets it twice, and what certainly did
 /// not leave still does.
 #[tokio::test]

@@ -28,3 +28,4 @@ mod seed;
 mod send;
 mod storm;
 mod targets;
+mod upgrade;

@@ -2,7 +2,7 @@
 //!
 //! Source of the shapes: contract "content per type".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -153,13 +153,20 @@ impl Content {
 
     /// The keys of the images that a preview can show, each once.
     pub fn images(&self) -> Vec<String> {
-        let mut keys: Vec<String> = Vec::new();
-        for key in self.clone().images_mut() {
-            if !keys.contains(key) {
-                keys.push(key.clone());
-            }
-        }
-        keys
+        let all: Vec<&String> = match self {
+            Content::Image { image_key } => vec![image_key],
+            Content::Post(locales) => locales
+                .values()
+                .flat_map(|post| post.paragraphs.iter().flatten())
+                .filter_map(|node| match node {
+                    Node::Image { image_key } => Some(image_key),
+                    _ => None,
+                })
+                .collect(),
+            Content::Text(_) | Content::ShareChat { .. } | Content::Card(_) | Content::Template { .. } => vec![],
+        };
+        let mut seen = HashSet::new();
+        all.into_iter().filter(|key| seen.insert(*key)).cloned().collect()
     }
 
     /// The first thing in it that cannot be broadcast, by its tag in Feishu.

@@ -15,6 +15,9 @@ pub const FIRST_COMMAND: &str = "/broadcast 销售部 明天下午三点全员�
 /// Who the newcomer is at first.
 pub const FIRST_ADMIN: &str = "王芳";
 
+/// Whom the playground's rules let address everyone.
+pub const EVERYONES_ADMIN: &str = "周明";
+
 /// Entries of the log in one answer; a page that was away for longer has missed the older ones.
 const LOG_MAX: usize = 150;
 
