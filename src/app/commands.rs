@@ -8,7 +8,6 @@ use super::inbox::Request;
 use super::letters::{answer, uuid};
 use super::request::attached;
 use super::{Trouble, authorize, places, press};
-use crate::domain::broadcast::State;
 use crate::domain::command::ListFilter;
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::policy::{Action, Deed, Roles};
@@ -16,6 +15,7 @@ use crate::domain::report::Report;
 use crate::feishu::contacts::Department;
 use crate::feishu::oauth::OauthError;
 use crate::store::Tx;
+use crate::store::broadcasts::Which;
 use crate::store::letters::{Letter, Receiver};
 use crate::view::answers::Granted;
 use crate::view::{Text, answers, cards, help, result, text};
@@ -32,10 +32,10 @@ pub async fn status(request: &Request<'_>, id: Option<BroadcastId>) -> Result<()
     let found = match &id {
         Some(id) => app.store.broadcast(id).await?,
         None => {
-            let own = app.store.recent(Some(request.person()), None).await?.into_iter().next();
+            let own = app.store.recent(Some(request.person()), Which::All).await?.into_iter().next();
             match own {
                 Some(own) => Some(own),
-                None => app.store.recent(None, None).await?.into_iter().next(),
+                None => app.store.recent(None, Which::All).await?.into_iter().next(),
             }
         }
     };
@@ -63,12 +63,12 @@ pub async fn status(request: &Request<'_>, id: Option<BroadcastId>) -> Result<()
 /// `/list`: recent broadcasts, a line each.
 pub async fn list(request: &Request<'_>, filter: ListFilter) -> Result<(), Trouble> {
     let app = request.app;
-    let state = match filter {
-        ListFilter::Pending => Some(State::Pending),
-        ListFilter::Scheduled => Some(State::Scheduled),
-        ListFilter::Recent | ListFilter::All => None,
+    let which = match filter {
+        ListFilter::Pending => Which::Undecided,
+        ListFilter::Scheduled => Which::Scheduled,
+        ListFilter::Recent | ListFilter::All => Which::All,
     };
-    let broadcasts = app.store.recent(None, state).await?;
+    let broadcasts = app.store.recent(None, which).await?;
     if broadcasts.is_empty() {
         return request.finish_with(&answers::empty_list()).await;
     }

@@ -278,6 +278,8 @@ fn again(app: &App, before: &Broadcast, audience: &Audience, now: Timestamp) -> 
         unaccepted: false,
         repaired: BTreeMap::new(),
         repairs: Some(before.id.clone()),
+        send_at: None,
+        wake_at: None,
         ..before.clone()
     }
 }

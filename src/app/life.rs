@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::App;
 use super::press::tell_author;
+use crate::domain::broadcast::State;
 use crate::domain::hold::{AWAY_MAX, HoldCause};
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::report::Report;
@@ -61,6 +62,11 @@ async fn hold(tx: &mut Tx, id: &BroadcastId, cause: HoldCause, now: Timestamp) -
     let report = Report::of(&tx.batches(id).await?);
     // What is under way may come back unsent.
     if !before.state.is_undecided() && report.open == 0 {
+        return Ok(());
+    }
+    // An absence that ended before its time, or a little after, has delayed nothing.
+    let on_time = before.send_at.is_some_and(|at| before.state == State::Scheduled && now <= at.after(AWAY_MAX));
+    if on_time && cause == HoldCause::Downtime {
         return Ok(());
     }
     let Some(held) = before.clone().on_hold(cause, now) else { return Ok(()) };

@@ -14,12 +14,13 @@ use crate::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
 use crate::domain::ids::{BroadcastId, DepartmentId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Deed};
 use crate::domain::report::Report;
+use crate::domain::schedule;
 use crate::feishu::event::CardAction;
 use crate::store::inbox::{Arrival, Kind, Seen};
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
-use crate::view::{answers, cards, help, hold, result, text};
+use crate::view::{answers, cards, help, hold, result, schedule as said, text};
 
 /// How long after a press its cards may change. Source: contract "click": an update at least 300 ms after the answer,
 /// or the client rolls it back.
@@ -36,6 +37,8 @@ struct Press {
     version: i64,
     department: Option<DepartmentId>,
     reason: Option<String>,
+    /// What was chosen in a picker or a select.
+    option: Option<String>,
 }
 
 impl Press {
@@ -48,6 +51,7 @@ impl Press {
             broadcast: BroadcastId::parse(word("broadcast")?)?,
             version: pressed.value.get("version").and_then(Value::as_i64)?,
             department,
+            option: pressed.option.clone(),
             reason: reason
                 .map(|reason| reason.trim().chars().take(cards::REASON_LETTERS_MAX).collect::<String>())
                 .filter(|reason| !reason.is_empty()),
@@ -131,6 +135,7 @@ async fn act(
             broadcast.approve(person, press.version, now)
         }
         Action::Reject => broadcast.reject(person, press.reason.clone(), press.version, now),
+        Action::Schedule => return schedule(app, tx, before, press, now).await,
         Action::Cancel => {
             let report = Report::of(&tx.batches(&broadcast.id).await?);
             return Ok(match broadcast.cancel(person, &report, now) {
@@ -194,6 +199,27 @@ async fn pick(
     }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
     Ok(Ok(Toast::success(answers::decided(press.action, &after))))
+}
+
+/// The author gives it another time, or with an empty choice none.
+async fn schedule(
+    app: &App,
+    tx: &mut Tx,
+    before: &Broadcast,
+    press: &Press,
+    now: Timestamp,
+) -> Result<Result<Toast, Stale>, StoreError> {
+    let at = match press.option.as_deref().map(|typed| schedule::read(typed, now, &app.zone)).transpose() {
+        Ok(at) => at,
+        Err(no_moment) => return Ok(Ok(Toast::warning(said::no_moment(&no_moment, &app.zone)))),
+    };
+    let after = match before.clone().reschedule(at, press.version, now) {
+        Ok(after) => after,
+        Err(stale) => return Ok(Err(stale)),
+    };
+    tx.update_broadcast(&after, before.revision).await?;
+    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
+    Ok(Ok(Toast::success(said::rescheduled(at, &app.zone))))
 }
 
 /// The author says that what was found in the content is meant.
@@ -296,7 +322,7 @@ async fn decide_doubt(
 /// was on hold, is certainly unsent, and is tried again with the rest.
 async fn go_on(app: &App, tx: &mut Tx, before: &Broadcast, version: i64) -> Result<Result<Toast, Stale>, StoreError> {
     let now = app.now();
-    let mut after = match before.clone().go_on(version) {
+    let mut after = match before.clone().go_on(version, now) {
         Ok(after) => after,
         Err(stale) => return Ok(Err(stale)),
     };

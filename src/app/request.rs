@@ -20,11 +20,12 @@ use crate::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, OpenId, Timestamp};
 use crate::domain::lint::{self, Finding, Severity};
 use crate::domain::plan;
 use crate::domain::quota::{Day, PER_DAY};
+use crate::domain::schedule;
 use crate::feishu::event::ChatKind;
 use crate::store::cards::CardRole;
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
-use crate::view::{Text, answers, cards, content as said, lists, targets};
+use crate::view::{Text, answers, cards, content as said, lists, schedule as said_of_time, targets};
 
 /// Takes a request for a broadcast.
 pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result<(), Trouble> {
@@ -44,6 +45,7 @@ struct Draft {
     resolution: Resolution,
     told: Option<Told>,
     required: u32,
+    send_at: Option<Timestamp>,
 }
 
 impl Draft {
@@ -90,9 +92,8 @@ impl From<StoreError> for NoDraft {
 /// Content and targets, looked at from every side. Nothing is stored.
 async fn draft(request: &Request<'_>, asked: &BroadcastRequest) -> Result<Draft, NoDraft> {
     let app = request.app;
-    if asked.options.at.is_some() {
-        return Err(answers::not_yet("--at").into());
-    }
+    let at = asked.options.at.as_deref().map(|typed| schedule::read(typed, app.now(), &app.zone)).transpose();
+    let send_at = at.map_err(|no_moment| said_of_time::no_moment(&no_moment, &app.zone))?;
     if asked.targets.contains(&Target::Everyone) && !app.policy.may_address_everyone(request.person()) {
         return Err(targets::everyone_denied(request.person()).into());
     }
@@ -125,7 +126,7 @@ async fn draft(request: &Request<'_>, asked: &BroadcastRequest) -> Result<Draft,
     if let Some(listed) = &mut listed {
         listed.leave_out(&resolution.unusable, &resolution.repeated);
     }
-    let draft = Draft { content, findings, resolution, told: listed.map(Listed::told), required };
+    let draft = Draft { content, findings, resolution, told: listed.map(Listed::told), required, send_at };
     fits(request, &draft).await?;
     Ok(draft)
 }
@@ -173,7 +174,8 @@ fn findings(content: &Content) -> Vec<Finding> {
 async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
     let now = request.app.now();
     let (unaccepted, outline) = (draft.must_be_confirmed(), draft.outline());
-    let Draft { content, findings, resolution: Resolution { audience, questions, .. }, told, required } = draft;
+    let Draft { content, findings, resolution: Resolution { audience, questions, .. }, told, required, send_at } =
+        draft;
     let state = if questions.is_empty() && !unaccepted { State::Pending } else { State::NeedsChoice };
     let fingerprint = match state {
         State::Pending => plan::fingerprint(&content, &plan::batches(&audience)),
@@ -204,6 +206,8 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
         unaccepted,
         repaired: BTreeMap::new(),
         repairs: None,
+        send_at,
+        wake_at: None,
     };
     let mut tx = request.app.store.begin().await?;
     tx.insert_broadcast(&broadcast, &audience).await?;
@@ -330,12 +334,13 @@ async fn dry_run(request: &Request<'_>, draft: &Draft) -> Result<(), Trouble> {
         let said = answers::ambiguous(&question.typed, &question.candidates);
         return request.finish_with(&said).await;
     }
+    let schedule = draft.send_at.map(|at| said_of_time::when(at, &request.app.zone));
     let preview = Letter {
         uuid: uuid(&["dry-run", request.message.message_id.as_str()]),
         receiver: Receiver::Person(request.person().clone()),
         reply_to: None,
         msg_type: "interactive",
-        content: cards::dry_run(&draft.outline(), &draft.content, &draft.findings).to_string(),
+        content: cards::dry_run(&draft.outline(), &draft.content, &draft.findings, schedule.as_ref()).to_string(),
     };
     let mut tx = request.app.store.begin().await?;
     tx.post(&preview, request.app.now()).await?;

@@ -26,6 +26,11 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
             worked = Step::Worked;
         }
     }
+    for id in app.store.woken(now).await? {
+        if looked_after(&id, come(app, &id).await) {
+            worked = Step::Worked;
+        }
+    }
     if worked == Step::Worked {
         app.wake_all();
     }
@@ -84,6 +89,25 @@ async fn expire(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
     tell_author(&mut tx, &expired, &Report::default(), now).await?;
     tx.commit().await?;
     tracing::info!(broadcast = %id, "a broadcast expired");
+    Ok(())
+}
+
+/// A scheduled broadcast counts down, leaves, or asks its author whether it still should.
+async fn come(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
+    let now = app.now();
+    let mut tx = app.store.begin().await?;
+    let Some(before) = tx.broadcast(id).await? else { return Ok(()) };
+    let Some(after) = before.clone().come(now) else { return Ok(()) };
+    tx.update_broadcast(&after, before.revision).await?;
+    tx.want_cards(id, after.revision, now).await?;
+    if after.hold.is_some() {
+        let report = Report::of(&tx.batches(id).await?);
+        tell_author(&mut tx, &after, &report, now).await?;
+    }
+    tx.commit().await?;
+    if after.state != before.state || after.hold.is_some() {
+        tracing::info!(broadcast = %id, state = after.state.as_str(), held = after.hold.is_some(), "the time of a broadcast has come");
+    }
     Ok(())
 }
 

@@ -4,9 +4,10 @@
 //! store it where the revision is still the one they read.
 //!
 //! needs-choice --pick--> pending --approve--> approved --first claim--> sending --+--> sent
-//!      |                    |  \--reject--> rejected       |                      +--> partly-sent
-//!      |                    |                              |                      +--> failed
-//!      +---- cancel, expire +---------- cancel ------------+                      +--> in-doubt --resend, settle--> …
+//!      |                    |  |  \               ^  |                            +--> partly-sent
+//!      |                    |  |   \--approve--> scheduled                        +--> failed
+//!      |                    |  \--reject--> rejected <--reject                    +--> in-doubt --resend, settle--> …
+//!      +---- cancel, expire +---------- cancel ------------+
 //!
 //! Needs-choice is also where its author must say that something in the content is meant.
 //! On hold nothing of it leaves, whatever its state, until its author says go on: see [`super::hold`].
@@ -27,6 +28,7 @@ use super::plan;
 use super::report::Report;
 
 mod state;
+mod time;
 
 pub use state::State;
 
@@ -92,6 +94,12 @@ pub struct Broadcast {
     /// The broadcast whose content this one brings to those that it did not reach.
     #[serde(default)]
     pub repairs: Option<BroadcastId>,
+    /// When it is to leave; none: as soon as it is approved.
+    #[serde(default)]
+    pub send_at: Option<Timestamp>,
+    /// When time moves it next: the countdown before `send_at`, and `send_at` itself.
+    #[serde(default)]
+    pub wake_at: Option<Timestamp>,
 }
 
 /// Why a move is not possible (any more). None of these changes anything.
@@ -122,7 +130,7 @@ pub enum Stale {
 impl Broadcast {
     /// Checks that a press still speaks of what is on the table.
     fn undecided(&self, state: State, version: i64, now: Timestamp) -> Result<(), Stale> {
-        if self.state.is_undecided() && self.expires_at <= now {
+        if self.state.is_undecided() && self.deadline() <= now {
             return Err(Stale::Expired);
         }
         if self.state != state {
@@ -139,6 +147,9 @@ impl Broadcast {
         self.state = state;
         if state.is_settled() {
             self.hold = None;
+        }
+        if state != State::Scheduled {
+            self.wake_at = None;
         }
         self.version += 1;
         self.revision += 1;
@@ -215,19 +226,20 @@ impl Broadcast {
         }
         self.approvals.push(Approval { by: by.clone(), at: now });
         if self.approvals.len() as u64 >= u64::from(self.required.max(1)) {
-            Ok(self.moved(State::Approved))
+            Ok(self.released(now))
         } else {
             self.revision += 1;
             Ok(self)
         }
     }
 
-    /// Refuses the broadcast, with a reason if one was given.
+    /// Refuses the broadcast, with a reason if one was given; while it waits for its time also one that was approved.
     ///
     /// # Errors
     /// As [`Self::approve`], without `Twice`.
     pub fn reject(mut self, by: &OpenId, reason: Option<String>, version: i64, now: Timestamp) -> Result<Self, Stale> {
-        self.undecided(State::Pending, version, now)?;
+        let state = if self.state == State::Scheduled { State::Scheduled } else { State::Pending };
+        self.undecided(state, version, now)?;
         self.ending = Some(Ending { by: Some(by.clone()), reason, at: now });
         Ok(self.moved(State::Rejected))
     }
@@ -254,21 +266,6 @@ impl Broadcast {
         }
     }
 
-    /// Ends a broadcast nobody decided in time.
-    ///
-    /// # Errors
-    /// `Decided` when it is no longer open, `Outdated` when its time has not come.
-    pub fn expire(mut self, now: Timestamp) -> Result<Self, Stale> {
-        if !self.state.is_undecided() {
-            return Err(Stale::Decided { state: self.state });
-        }
-        if now < self.expires_at {
-            return Err(Stale::Outdated);
-        }
-        self.ending = Some(Ending { by: None, reason: None, at: now });
-        Ok(self.moved(State::Expired))
-    }
-
     /// Whether a person may decide about batches in doubt.
     ///
     /// # Errors
@@ -291,35 +288,6 @@ impl Broadcast {
             true => self.undecided(shown, version, now),
             false => Err(Stale::Decided { state: self.state }),
         }
-    }
-
-    /// Puts a broadcast on hold that could still send something. `None` where there is nothing to hold: it has ended,
-    /// or waits for its author already. Only that the database was restored is said of one on hold as well: whatever
-    /// else it was held for may have been decided since.
-    pub fn on_hold(mut self, cause: HoldCause, now: Timestamp) -> Option<Self> {
-        let said = self.hold.is_some_and(|held| held.cause == cause || cause != HoldCause::Restored);
-        if said || self.state.is_settled() {
-            return None;
-        }
-        self.hold = Some(Hold { cause, since: now });
-        let state = self.state;
-        Some(self.moved(state))
-    }
-
-    /// The author says that it is still to be sent.
-    ///
-    /// # Errors
-    /// `NotOnHold` when it waits for nobody (any more), `Outdated` for an older card.
-    pub fn go_on(mut self, version: i64) -> Result<Self, Stale> {
-        if self.hold.is_none() {
-            return Err(Stale::NotOnHold);
-        }
-        if self.version != version {
-            return Err(Stale::Outdated);
-        }
-        self.hold = None;
-        let state = self.state;
-        Ok(self.moved(state))
     }
 
     /// Brings the state in line with the batches after one of them changed, and stops where the rest would be refused
@@ -403,6 +371,8 @@ mod tests {
             unaccepted: false,
             repaired: BTreeMap::new(),
             repairs: None,
+            send_at: None,
+            wake_at: None,
         }
     }
 
@@ -438,6 +408,62 @@ mod tests {
         assert_eq!(pending(1).approve(&open_id("ou_a"), 1, Timestamp(1000)), Err(Stale::Expired));
         assert_eq!(pending(1).expire(Timestamp(999)), Err(Stale::Outdated));
         assert_eq!(pending(1).expire(Timestamp(1000)).expect("expired").state, State::Expired);
+    }
+
+    const MINUTE: i64 = 60_000;
+
+    fn scheduled(at: i64) -> Broadcast {
+        let mut broadcast = pending(1);
+        (broadcast.send_at, broadcast.expires_at) = (Some(Timestamp(at)), Timestamp(100 * MINUTE));
+        broadcast
+    }
+
+    #[test]
+    fn what_is_scheduled_waits_for_its_time_once_it_is_approved() {
+        let waits = scheduled(20 * MINUTE).approve(&open_id("ou_a"), 1, Timestamp(1)).expect("approved");
+        assert_eq!((waits.state, waits.wake_at), (State::Scheduled, Some(Timestamp(10 * MINUTE))));
+        assert_eq!(waits.clone().come(Timestamp(10 * MINUTE - 1)), None);
+        let counting = waits.clone().come(Timestamp(10 * MINUTE)).expect("the countdown begins");
+        assert_eq!(
+            (counting.state, counting.version),
+            (State::Scheduled, waits.version),
+            "no button is outdated by it"
+        );
+        assert_eq!((counting.revision, counting.wake_at), (waits.revision + 1, Some(Timestamp(11 * MINUTE))));
+        let leaves = counting.clone().come(Timestamp(20 * MINUTE)).expect("its time has come");
+        assert_eq!((leaves.state, leaves.wake_at), (State::Approved, None));
+        // As late as a restart may take, and later.
+        assert_eq!(counting.clone().come(Timestamp(30 * MINUTE)).expect("late").state, State::Approved);
+        let late = counting.come(Timestamp(30 * MINUTE + 1)).expect("too late");
+        assert_eq!((late.state, late.hold.map(|hold| hold.cause)), (State::Scheduled, Some(HoldCause::Late)));
+        assert_eq!(late.clone().come(Timestamp(31 * MINUTE)), None, "its author was asked");
+        let version = late.version;
+        assert_eq!(late.go_on(version, Timestamp(32 * MINUTE)).expect("the author's word").state, State::Approved);
+    }
+
+    #[test]
+    fn approval_ends_a_little_after_the_time_it_is_for() {
+        let last = 20 * MINUTE + 10 * MINUTE;
+        let approved = scheduled(20 * MINUTE).approve(&open_id("ou_a"), 1, Timestamp(last - 1)).expect("just in time");
+        assert_eq!(approved.state, State::Approved);
+        assert_eq!(scheduled(20 * MINUTE).approve(&open_id("ou_a"), 1, Timestamp(last)), Err(Stale::Expired));
+        assert_eq!(scheduled(20 * MINUTE).expire(Timestamp(last)).expect("expired").state, State::Expired);
+        assert_eq!(scheduled(200 * MINUTE).deadline(), Timestamp(100 * MINUTE), "and when its time to live is over");
+    }
+
+    #[test]
+    fn another_time_asks_everybody_anew() {
+        let mut broadcast = scheduled(20 * MINUTE);
+        broadcast.required = 2;
+        let once = broadcast.approve(&open_id("ou_a"), 1, Timestamp(1)).expect("the first of two");
+        let moved = once.clone().reschedule(Some(Timestamp(50 * MINUTE)), 1, Timestamp(2)).expect("moved");
+        assert_eq!((moved.version, moved.approvals.len(), moved.send_at), (2, 0, Some(Timestamp(50 * MINUTE))));
+        assert_eq!(moved.clone().approve(&open_id("ou_b"), 1, Timestamp(3)), Err(Stale::Outdated));
+        assert_eq!(moved.reschedule(None, 2, Timestamp(3)).expect("at once").send_at, None);
+        let approved = scheduled(20 * MINUTE).approve(&open_id("ou_a"), 1, Timestamp(1)).expect("approved");
+        let late = approved.clone().reschedule(None, 2, Timestamp(2));
+        assert_eq!(late, Err(Stale::Decided { state: State::Scheduled }));
+        assert_eq!(approved.reject(&open_id("ou_b"), None, 2, Timestamp(2)).expect("stopped").state, State::Rejected);
     }
 
     #[test]
@@ -515,10 +541,10 @@ mod tests {
         let restored = away.on_hold(HoldCause::Restored, Timestamp(7)).expect("that is news");
         assert_eq!((restored.hold.map(|hold| hold.cause), restored.version), (Some(HoldCause::Restored), 3));
         assert!(held.clone().reject(&open_id("ou_a"), None, 2, Timestamp(6)).expect("rejected").hold.is_none());
-        assert_eq!(held.clone().go_on(1), Err(Stale::Outdated));
-        let free = held.go_on(2).expect("the author says so");
+        assert_eq!(held.clone().go_on(1, Timestamp(6)), Err(Stale::Outdated));
+        let free = held.go_on(2, Timestamp(6)).expect("the author says so");
         assert_eq!((free.hold, free.version), (None, 3));
-        assert_eq!(free.clone().go_on(3), Err(Stale::NotOnHold));
+        assert_eq!(free.clone().go_on(3, Timestamp(6)), Err(Stale::NotOnHold));
         assert_eq!(free.approve(&open_id("ou_a"), 3, Timestamp(6)).expect("approved").state, State::Approved);
     }
 

@@ -14,6 +14,8 @@ pub enum HoldCause {
     Downtime,
     /// The database is a copy, or older than what was sent with it: it may believe unsent what has long arrived.
     Restored,
+    /// The time it was scheduled for passed unnoticed, by more than [`AWAY_MAX`].
+    Late,
     /// Batch after batch was refused with this code.
     Refused { code: i64 },
 }

@@ -16,3 +16,4 @@ pub mod plan;
 pub mod policy;
 pub mod quota;
 pub mod report;
+pub mod schedule;

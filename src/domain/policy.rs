@@ -55,11 +55,12 @@ pub enum Action {
     Settle,
     Refresh,
     Preview,
+    Schedule,
 }
 
 impl Action {
     /// All actions there are.
-    pub const ALL: [Action; 10] = [
+    pub const ALL: [Action; 11] = [
         Action::Pick,
         Action::Approve,
         Action::Reject,
@@ -70,6 +71,7 @@ impl Action {
         Action::Settle,
         Action::Refresh,
         Action::Preview,
+        Action::Schedule,
     ];
 
     /// Reads the `action` of a card's value, exactly as this program writes it.
@@ -89,6 +91,7 @@ impl Action {
             Action::Settle => "settle",
             Action::Refresh => "refresh",
             Action::Preview => "preview",
+            Action::Schedule => "schedule",
         }
     }
 }
@@ -229,7 +232,9 @@ impl Policy {
                 (false, _) => Err(Denied::ApproversOnly),
             },
             Action::Approve | Action::Reject => author_and_admin(roles, is_author),
-            Action::Pick | Action::Confirm | Action::Resend | Action::Settle => author_and_admin(roles, is_author),
+            Action::Pick | Action::Confirm | Action::Resend | Action::Settle | Action::Schedule => {
+                author_and_admin(roles, is_author)
+            }
             Action::Cancel => Err(Denied::AuthorOnly),
             Action::Recall => roles.approver.then_some(()).ok_or(Denied::AuthorAndApproversOnly),
             // To oneself, and nobody else.
@@ -306,7 +311,7 @@ mod tests {
 
     #[test]
     fn choices_that_lead_to_sending_are_the_authors_while_admin() {
-        for action in [Pick, Confirm, Resend, Settle] {
+        for action in [Pick, Confirm, Resend, Settle, Schedule] {
             for approvals in [0, 1, 2] {
                 check(approvals, action, OWN_AS_ADMIN, NOT_THE_AUTHOR);
             }

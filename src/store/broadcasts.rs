@@ -5,14 +5,27 @@ use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, Tx, document, to_document};
 use crate::domain::audience::Audience;
-use crate::domain::broadcast::{Broadcast, State};
+use crate::domain::broadcast::Broadcast;
 use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 
 /// Broadcasts a list shows at most.
 pub const LIST_MAX: i64 = 20;
 
+/// Which broadcasts a list shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    All,
+    /// Those that wait for people: to be chosen, confirmed or approved.
+    Undecided,
+    Scheduled,
+}
+
 fn read(row: &AnyRow) -> Result<Broadcast, StoreError> {
     document(row.try_get::<&str, _>("doc")?)
+}
+
+fn ids(rows: &[AnyRow]) -> Result<Vec<BroadcastId>, StoreError> {
+    rows.iter().map(|row| super::id(row.try_get::<String, _>("id")?, |text| BroadcastId::parse(&text))).collect()
 }
 
 impl Store {
@@ -24,18 +37,22 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// The newest broadcasts first, at most [`LIST_MAX`]; of one author or of all, in one state or in all.
-    pub async fn recent(&self, author: Option<&OpenId>, state: Option<State>) -> Result<Vec<Broadcast>, StoreError> {
-        let rows = sqlx::query(
-            "select doc from broadcasts
-             where ($1 = '' or author = $1) and ($2 = '' or state = $2 or ($2 = 'pending' and state = 'needs-choice'))
-             order by created_at desc limit $3",
-        )
-        .bind(author.map_or("", OpenId::as_str))
-        .bind(state.map_or("", State::as_str))
-        .bind(LIST_MAX)
-        .fetch_all(&mut *self.reader().await?)
-        .await?;
+    /// The newest broadcasts first, at most [`LIST_MAX`]; of one author or of all.
+    pub async fn recent(&self, author: Option<&OpenId>, which: Which) -> Result<Vec<Broadcast>, StoreError> {
+        // Each in the words of its index: one statement for all of them would read every row there is.
+        let whose = if author.is_some() { "author = $1" } else { "$1 = ''" };
+        let which = match which {
+            Which::All => "1 = 1",
+            Which::Undecided => "state in ('needs-choice', 'pending')",
+            Which::Scheduled => "state = 'scheduled'",
+        };
+        let statement =
+            format!("select doc from broadcasts where {whose} and {which} order by created_at desc limit $2");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(author.map_or("", OpenId::as_str))
+            .bind(LIST_MAX)
+            .fetch_all(&mut *self.reader().await?)
+            .await?;
         // One that another version wrote must not hide the others.
         let readable = rows.iter().filter_map(|row| match read(row) {
             Err(error) => {
@@ -63,12 +80,18 @@ impl Store {
         .bind(now.0)
         .fetch_all(&mut *self.reader().await?)
         .await?;
-        rows.iter()
-            .map(|row| {
-                let id: String = row.try_get("id")?;
-                super::id(id, |text| BroadcastId::parse(&text))
-            })
-            .collect()
+        ids(&rows)
+    }
+
+    /// Broadcasts whose time to be looked at has come, at most 50 at a time.
+    pub async fn woken(&self, now: Timestamp) -> Result<Vec<BroadcastId>, StoreError> {
+        let rows = sqlx::query(
+            "select id from broadcasts where wake_at is not null and wake_at <= $1 order by wake_at limit 50",
+        )
+        .bind(now.0)
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        ids(&rows)
     }
 }
 
@@ -85,7 +108,7 @@ impl Tx {
         .bind(i64::from(all))
         .fetch_all(self.connection())
         .await?;
-        rows.iter().map(|row| super::id(row.try_get::<String, _>("id")?, |text| BroadcastId::parse(&text))).collect()
+        ids(&rows)
     }
 
     /// Reads a broadcast to change it or anything that belongs to it. Whoever wants the same one waits: that no two
@@ -104,17 +127,18 @@ impl Tx {
     /// `Conflict` when the id is taken: draw another one.
     pub async fn insert_broadcast(&mut self, broadcast: &Broadcast, audience: &Audience) -> Result<(), StoreError> {
         let done = sqlx::query(
-            "insert into broadcasts (id, author, state, revision, created_at, expires_at, doc, held)
-             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
+            "insert into broadcasts (id, author, state, revision, created_at, expires_at, doc, held, wake_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing",
         )
         .bind(broadcast.id.as_str())
         .bind(broadcast.author.as_str())
         .bind(broadcast.state.as_str())
         .bind(broadcast.revision)
         .bind(broadcast.created_at.0)
-        .bind(broadcast.expires_at.0)
+        .bind(broadcast.deadline().0)
         .bind(to_document(broadcast))
         .bind(i64::from(broadcast.hold.is_some()))
+        .bind(broadcast.wake_at.map(|moment| moment.0))
         .execute(self.connection())
         .await?;
         if done.rows_affected() != 1 {
@@ -164,7 +188,8 @@ impl Tx {
     /// `Conflict` when somebody changed it in between.
     pub async fn update_broadcast(&mut self, broadcast: &Broadcast, read: i64) -> Result<(), StoreError> {
         let done = sqlx::query(
-            "update broadcasts set state = $3, revision = $4, doc = $5, held = $6 where id = $1 and revision = $2",
+            "update broadcasts set state = $3, revision = $4, doc = $5, held = $6, expires_at = $7, wake_at = $8
+             where id = $1 and revision = $2",
         )
         .bind(broadcast.id.as_str())
         .bind(read)
@@ -172,6 +197,8 @@ impl Tx {
         .bind(broadcast.revision)
         .bind(to_document(broadcast))
         .bind(i64::from(broadcast.hold.is_some()))
+        .bind(broadcast.deadline().0)
+        .bind(broadcast.wake_at.map(|moment| moment.0))
         .execute(self.connection())
         .await?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }

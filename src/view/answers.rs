@@ -55,17 +55,6 @@ pub fn comes_later(command: CommandName) -> Text {
     )
 }
 
-pub fn not_yet(part: &str) -> Text {
-    Text::new(
-        format!(
-            "明白了「{part}」，但这个功能还没有做好，没有发起群发。\n现在可以：/broadcast 销售部 明天下午三点全员会"
-        ),
-        format!(
-            "Understood “{part}”, but this does not work yet; nothing was proposed.\nThis works: /broadcast Sales all hands at three"
-        ),
-    )
-}
-
 pub fn gave_up(why: &Text) -> Text {
     Text::new(
         format!("没有办成，也没有发送任何内容：{}\n处理好之后请重新发送命令。", why.zh),
@@ -108,9 +97,16 @@ pub fn list_line(broadcast: &Broadcast, zone: &TimeZone) -> Text {
     let heads = text::heads(broadcast.audience.headcount);
     let when = moment(broadcast.created_at, zone);
     let begin: String = broadcast.content.plain().chars().take(20).collect::<String>().replace('\n', " ");
+    let (at_zh, at_en) = match broadcast.send_at {
+        Some(at) if !broadcast.state.is_settled() => {
+            let at = moment(at, zone);
+            (format!(" · 定于 {at}"), format!(" · to leave {at}"))
+        }
+        _ => Default::default(),
+    };
     Text::new(
-        format!("{} · {} · {when} · {} · {begin}", broadcast.id, word.zh, heads.zh),
-        format!("{} · {} · {when} · {} · {begin}", broadcast.id, word.en, heads.en),
+        format!("{} · {} · {when}{at_zh} · {} · {begin}", broadcast.id, word.zh, heads.zh),
+        format!("{} · {} · {when}{at_en} · {} · {begin}", broadcast.id, word.en, heads.en),
     )
 }
 
@@ -318,6 +314,8 @@ pub fn sent_after_go_on() -> Text {
 pub fn going_on(state: State) -> Text {
     if state.is_undecided() {
         Text::new("已确认，可以审批了。", "Confirmed; it can be approved now.")
+    } else if state == State::Scheduled {
+        Text::new("已确认，到时间自动发送。", "Confirmed; it leaves at its time.")
     } else {
         Text::new("已确认，继续发送。", "Confirmed; sending goes on.")
     }
@@ -357,6 +355,9 @@ pub fn decided(action: Action, after: &Broadcast) -> Text {
                 u64::from(after.required).saturating_sub(after.approvals.len() as u64)
             ),
         ),
+        (Action::Approve, State::Scheduled) => {
+            Text::new(format!("已通过，{id} 到时间自动发送。"), format!("Approved; {id} leaves at its time."))
+        }
         (Action::Approve, _) => Text::new(format!("已通过，{id} 开始发送。"), format!("Approved; {id} is being sent.")),
         (Action::Reject, _) => {
             Text::new(format!("已驳回，{id} 不会发送。"), format!("Rejected; {id} will not be sent."))

@@ -18,11 +18,11 @@ use elements::{div, markdown, note, plain};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{Text, content as words, hold, lint, result, targets, text};
+use super::{Text, content as words, hold, lint, result, schedule, targets, text};
 use crate::domain::audience::{Covered, DepartmentTarget, Outline, Question};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::content::Content;
-use crate::domain::ids::OpenId;
+use crate::domain::ids::{OpenId, Timestamp};
 use crate::domain::lint::{Finding, Severity, severity};
 use crate::domain::report::Report;
 
@@ -70,6 +70,7 @@ pub struct Facts<'a> {
     pub broadcast: &'a Broadcast,
     pub report: &'a Report,
     pub zone: &'a TimeZone,
+    pub now: Timestamp,
     /// Messages left of today's quota; `None` where it does not matter.
     pub quota_left: Option<u64>,
 }
@@ -81,7 +82,7 @@ pub fn card(facts: &Facts<'_>, reader: Reader) -> Value {
 
 /// Whether an approver's card has room for every target; if not, the whole list follows as messages.
 pub fn lists_every_target(broadcast: &Broadcast, zone: &TimeZone) -> bool {
-    let facts = Facts { broadcast, report: &Report::default(), zone, quota_left: None };
+    let facts = Facts { broadcast, report: &Report::default(), zone, now: broadcast.created_at, quota_left: None };
     let fits = |room: &Room| wire_bytes(&card_in(*room, &facts, Reader::Approver)) <= BYTES_MAX;
     ROOMS.iter().find(|room| fits(room)).is_some_and(|room| broadcast.audience.ids <= room.entries)
 }
@@ -106,6 +107,9 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
     if broadcast.state == State::NeedsChoice {
         questions(room, broadcast, reader, &mut elements);
     }
+    if let (Some(at), false) = (broadcast.send_at, broadcast.state.is_settled()) {
+        elements.push(div(&schedule::when(at, facts.zone)));
+    }
     audience(room, &broadcast.audience, &mut elements);
     if let Some(of) = &broadcast.repairs {
         elements.push(note(&targets::repairs(of, broadcast.audience.departments_total > 0)));
@@ -123,12 +127,14 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
 }
 
 /// The preview of a dry run: the same card without an id, a state or a button.
-pub fn dry_run(shown: &Outline, what: &Content, found: &[Finding]) -> Value {
-    fitting(|room| dry_run_in(room, shown, what, found))
+/// `at` says when it would leave, where a time was given.
+pub fn dry_run(shown: &Outline, what: &Content, found: &[Finding], at: Option<&Text>) -> Value {
+    fitting(|room| dry_run_in(room, shown, what, found, at))
 }
 
-fn dry_run_in(room: Room, shown: &Outline, what: &Content, found: &[Finding]) -> Value {
+fn dry_run_in(room: Room, shown: &Outline, what: &Content, found: &[Finding], at: Option<&Text>) -> Value {
     let mut elements = Vec::new();
+    elements.extend(at.map(div));
     audience(room, shown, &mut elements);
     elements.push(json!({ "tag": "hr" }));
     content(what, &mut elements);
@@ -298,7 +304,7 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
             if broadcast.required > 0 {
                 elements.push(markdown(&text::approvals(&approvals, broadcast.required)));
             }
-            let deadline = super::moment(broadcast.expires_at, facts.zone);
+            let deadline = super::moment(broadcast.deadline(), facts.zone);
             elements.push(note(&text::deadline(&deadline, broadcast.required == 0, reader == Reader::Author)));
         }
         State::Rejected | State::Cancelled | State::Expired => {
@@ -321,6 +327,7 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
             if !approvals.is_empty() {
                 elements.push(markdown(&text::approved_by(&approvals)));
             }
+            elements.extend(schedule::countdown(broadcast, facts.now).iter().map(div));
             for line in result::lines(broadcast, facts.report, facts.zone, room.entries) {
                 elements.push(div(&line));
             }

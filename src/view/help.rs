@@ -3,7 +3,7 @@
 //! Short and friendly: one line and one example for each command, only those that the person may use. An example
 //! always stands on a line of its own that begins with the slash; the tests parse every one of them.
 
-use crate::domain::command::{CommandName, OptionName};
+use crate::domain::command::CommandName;
 use crate::domain::ids::OpenId;
 use crate::domain::policy::{Denied, Roles};
 use crate::view::Text;
@@ -85,11 +85,6 @@ fn works(name: CommandName) -> bool {
     name != CommandName::Recall
 }
 
-/// The same for the options of `/broadcast`.
-fn option_works(option: OptionName) -> bool {
-    option != OptionName::At
-}
-
 fn line(name: CommandName) -> Text {
     let (example, does) = (example(name), does(name));
     Text::new(format!("{} — {}", example.zh, does.zh), format!("{} — {}", example.en, does.en))
@@ -121,8 +116,12 @@ fn manual(name: CommandName) -> Text {
             ),
             Text::new("/群发 --dry-run 销售部 明天下午三点开会", "/broadcast --dry-run Sales We meet at 3 pm"),
             Text::new(
-                "选项写在收件人前面：--dry-run 只预览，--card 后面的内容是卡片 JSON，--template 发卡片模板。尚未提供：--at 定时。",
-                "Options stand before the targets: --dry-run only shows the preview, --card takes the content as card JSON, --template sends a card template. Not yet: --at.",
+                "/群发 --at \"明天 09:05\" 销售部 今天下午三点开会",
+                "/broadcast --at \"tomorrow 09:05\" Sales We meet at 3 pm",
+            ),
+            Text::new(
+                "选项写在收件人前面：--dry-run 只预览，--card 后面的内容是卡片 JSON，--template 发卡片模板，--at 定时（也可以在卡片上选时间）。",
+                "Options stand before the targets: --dry-run only shows the preview, --card takes the content as card JSON, --template sends a card template, --at sends later (the card has a picker for it, too).",
             ),
         ],
         CommandName::Status => vec![Text::new("不写编号就看最近的一次。", "Without an id: your latest broadcast.")],

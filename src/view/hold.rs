@@ -19,6 +19,10 @@ pub fn cause(cause: HoldCause) -> Text {
             "机器人的数据库是恢复的备份或副本，可能不知道已经发过什么。请先问一位收件人是否已经收到，再决定：继续，或者取消。",
             "The bot's database was restored or copied and may not know what has been sent. Ask one of the recipients first whether it has arrived, then decide: go on, or cancel.",
         ),
+        HoldCause::Late => Text::new(
+            "定好的时间到了，机器人却不在，已经晚了 10 分钟以上。现在还要发吗？没有发出任何内容，等发起人决定：继续，或者取消。",
+            "The bot was away when its time came, and it is more than ten minutes late. Is it still to be sent? Nothing has left; its author decides: go on, or cancel.",
+        ),
         HoldCause::Refused { code } => {
             let why = advice(code);
             Text::new(
@@ -50,6 +54,7 @@ pub fn confirm(cause: HoldCause) -> Text {
             "如果它其实已经发过，这些人会收到两次。确定还没有发过吗？",
             "If it has been sent already, these people get it twice. Sure that it has not?",
         ),
+        HoldCause::Late => Text::new("现在就发。确定吗？", "It is sent now. Sure?"),
         HoldCause::Refused { .. } => Text::new(
             "被拒的批次确定没有发出，会和其余的一起再发。确定吗？",
             "The refused batches have certainly not gone out and are sent again with the rest. Sure?",

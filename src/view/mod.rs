@@ -16,6 +16,7 @@ pub mod lists;
 pub mod page;
 pub mod result;
 pub mod samples;
+pub mod schedule;
 pub mod sheets;
 pub mod targets;
 pub mod text;

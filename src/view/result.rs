@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::sheets::IdKind;
-use super::{Text, count, hold, lint, moment, text, time_of_day};
+use super::{Text, count, hold, lint, moment, schedule, text, time_of_day};
 use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::report::Report;
@@ -228,6 +228,9 @@ pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
             ),
         ),
     ];
+    if let (Some(at), false) = (broadcast.send_at, broadcast.state.is_settled()) {
+        all.push(schedule::when(at, zone));
+    }
     if broadcast.state.is_undecided() {
         all.extend(broadcast.hold.map(|held| hold::cause(held.cause)));
     }
@@ -247,13 +250,13 @@ pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
                 "审批 {}/{}，{} 过期",
                 broadcast.approvals.len(),
                 broadcast.required.max(1),
-                moment(broadcast.expires_at, zone)
+                moment(broadcast.deadline(), zone)
             ),
             format!(
                 "Approvals {}/{}, expires {}",
                 broadcast.approvals.len(),
                 broadcast.required.max(1),
-                moment(broadcast.expires_at, zone)
+                moment(broadcast.deadline(), zone)
             ),
         )),
         State::Rejected | State::Cancelled | State::Expired => {

@@ -8,6 +8,7 @@ use feishu_broadcast::domain::audience::{Audience, PersonTarget};
 use feishu_broadcast::domain::broadcast::Broadcast;
 use feishu_broadcast::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, ChatId, OpenId, Timestamp};
 use feishu_broadcast::domain::plan;
+use feishu_broadcast::store::broadcasts::Which;
 use feishu_broadcast::store::cards::CardRole;
 use feishu_broadcast::store::inbox::{Arrival, Kind};
 use feishu_broadcast::store::letters::{Letter, Receiver};
@@ -168,10 +169,10 @@ impl Database {
             ("claim_letter", median_of(async || Ok(store.claim_letter(now, lease).await?.is_some())).await?),
             ("claim_card", median_of(async || Ok(store.claim_card(now, lease).await?.is_some())).await?),
             ("next batch", median_of(async || Ok(store.has_batch(now).await?)).await?),
-            ("recent list", median_of(async || Ok(!store.recent(None, None).await?.is_empty())).await?),
+            ("recent list", median_of(async || Ok(!store.recent(None, Which::All).await?.is_empty())).await?),
             (
                 "recent, of one author",
-                median_of(async || Ok(!store.recent(Some(&author), None).await?.is_empty())).await?,
+                median_of(async || Ok(!store.recent(Some(&author), Which::All).await?.is_empty())).await?,
             ),
         ];
         store.close().await;

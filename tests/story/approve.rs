@@ -5,6 +5,7 @@ mod guard;
 
 use std::time::Duration;
 
+use feishu_broadcast::store::broadcasts::Which;
 use serde_json::json;
 
 use crate::sandbox::{ChatMessage, Company, Press, Pressed};
@@ -59,7 +60,7 @@ async fn author_and_approvers_see_the_same_before_anyone_decides() {
         }
         assert!((card.at_ms - approver.at_ms).abs() < 2000, "the cards go out together");
         assert!(approver.content.to_string().contains(&stage.person("王芳").open_id), "approvers see who asks");
-        assert_eq!(actions(stage, "王芳"), ["cancel", "preview"]);
+        assert_eq!(actions(stage, "王芳"), ["cancel", "preview", "schedule"]);
         assert_eq!(actions(stage, "赵磊"), ["approve", "preview", "reject"]);
         assert!(stage.person("林悦").last_card().is_none(), "an admin who does not approve is not bothered");
         let id = Stage::id_on(&card);
@@ -78,7 +79,7 @@ async fn who_may_press_what() {
         // 周明 is admin and approver, and the author here.
         let card = proposal(stage, "周明", "自己的").await?;
         let id = Stage::id_on(&card);
-        assert_eq!(actions(stage, "周明"), ["cancel", "preview"], "the author is not asked to approve");
+        assert_eq!(actions(stage, "周明"), ["cancel", "preview", "schedule"], "the author is not asked to approve");
         let denied = [
             ("陈晨", "approve", "只为管理员和审批人"),
             ("陈晨", "cancel", "只为管理员和审批人"),
@@ -148,7 +149,7 @@ async fn approvals_that_can_never_come_together_are_said_at_once() {
         let to = stage.person("陈晨").open_id;
         let answer = stage.ask("周明", &format!("/broadcast {to} 自己的")).await?;
         assert!(answer.text.contains("需要 2 位审批人，但除你之外只有 1 位"), "{}", answer.text);
-        assert!(stage.bot.app.store.recent(None, None).await?.is_empty());
+        assert!(stage.bot.app.store.recent(None, Which::All).await?.is_empty());
         proposal(stage, "王芳", "别人的").await?;
         press(stage, "周明", "approve").await?;
         press(stage, "赵磊", "approve").await?;

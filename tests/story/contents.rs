@@ -13,6 +13,7 @@ mod trouble;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use feishu_broadcast::store::broadcasts::Which;
 use serde_json::{Value, json};
 
 use crate::approve::press;
@@ -76,7 +77,7 @@ pub(crate) fn to_chen(stage: &Stage, mut content: Value) -> Value {
 
 /// How many broadcasts are on the books.
 pub(crate) async fn on_the_books(stage: &Stage) -> anyhow::Result<usize> {
-    Ok(stage.bot.app.store.recent(None, None).await?.len())
+    Ok(stage.bot.app.store.recent(None, Which::All).await?.len())
 }
 
 /// So many minutes pass, and the bot works in each of them.

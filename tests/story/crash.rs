@@ -16,6 +16,7 @@ use feishu_broadcast::domain::hold::AWAY_MAX;
 use feishu_broadcast::domain::ids::BroadcastId;
 use feishu_broadcast::feishu::event::{self, CardAction, EventKind};
 use feishu_broadcast::store::Engine;
+use feishu_broadcast::store::broadcasts::Which;
 use serde_json::json;
 
 use crate::sandbox::world::Pressing;
@@ -91,7 +92,8 @@ async fn life(stage: &mut Stage, place: Place, moment: usize) -> anyhow::Result<
         alive = Some(die(stage, moment, async |app| inbox::step(&app).await.map(drop)).await?);
     }
     while inbox::step(&stage.bot.app).await? == feishu_broadcast::app::Step::Worked {}
-    let newest = stage.bot.app.store.recent(None, None).await?.into_iter().next().context("nothing was proposed")?;
+    let newest =
+        stage.bot.app.store.recent(None, Which::All).await?.into_iter().next().context("nothing was proposed")?;
     ensure!(newest.content.plain() == words, "the command was lost");
     let id = newest.id;
     if place == Place::FirstCard {

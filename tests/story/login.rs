@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use feishu_broadcast::domain::ids::OpenId;
+use feishu_broadcast::store::broadcasts::Which;
 use url::Url;
 
 use crate::sandbox::{ChatMessage, Fault};
@@ -16,7 +17,7 @@ const COMMAND: &str = "/broadcast 销售部 明天开会";
 const MINUTE: Duration = Duration::from_secs(60);
 
 async fn proposed(stage: &Stage) -> anyhow::Result<usize> {
-    Ok(stage.bot.app.store.recent(None, None).await?.len())
+    Ok(stage.bot.app.store.recent(None, Which::All).await?.len())
 }
 
 async fn is_authorized(stage: &Stage, name: &str) -> anyhow::Result<bool> {

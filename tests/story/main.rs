@@ -24,6 +24,7 @@ mod quota;
 mod reach;
 mod receive;
 mod replicas;
+mod schedule;
 mod seed;
 mod send;
 mod storm;

@@ -125,6 +125,8 @@ fn proposed(size: &Size) -> Broadcast {
         unaccepted: false,
         repaired: std::collections::BTreeMap::new(),
         repairs: None,
+        send_at: None,
+        wake_at: None,
     }
 }
 

@@ -11,6 +11,7 @@ use feishu_broadcast::app::{LEASE, commands, directory, tidy};
 use feishu_broadcast::domain::broadcast::State;
 use feishu_broadcast::domain::ids::{MessageId, OpenId, Timestamp};
 use feishu_broadcast::feishu::event::{Event, EventKind};
+use feishu_broadcast::store::broadcasts::Which;
 use feishu_broadcast::store::inbox::{Arrival, Kind, Seen};
 use feishu_broadcast::store::letters::{Letter, LetterOutcome, Receiver};
 use feishu_broadcast::store::{Engine, Store, StoreError};
@@ -289,7 +290,7 @@ async fn a_broadcast_that_cannot_be_read_holds_up_no_other() {
         stage.propose("王芳", &format!("/broadcast {to} 先来的")).await?;
         stage.propose("王芳", &format!("/broadcast {to} 后来的")).await?;
         let store = &stage.bot.app.store;
-        let both = store.recent(None, None).await?;
+        let both = store.recent(None, Which::All).await?;
         let [sound, broken] = &both[..] else { anyhow::bail!("not two") };
         let mut other = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await?;
         let doc: (String,) = sqlx::query_as("select doc from broadcasts where id = $1")

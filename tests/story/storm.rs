@@ -19,6 +19,7 @@ use anyhow::{Context, ensure};
 use feishu_broadcast::app::{Step, worker};
 use feishu_broadcast::domain::broadcast::Broadcast;
 use feishu_broadcast::domain::ids::OpenId;
+use feishu_broadcast::store::broadcasts::Which;
 use futures_util::{FutureExt, StreamExt, stream};
 
 use crate::kill::Dice;
@@ -252,7 +253,7 @@ impl Day<'_> {
         let mut all = vec![];
         for author in AUTHORS {
             let author = OpenId::new(self.tenant.person(author).open_id).context("an open_id")?;
-            all.extend(self.stage.bot.app.store.recent(Some(&author), None).await?);
+            all.extend(self.stage.bot.app.store.recent(Some(&author), Which::All).await?);
         }
         ensure!(all.len() < 3 * 20, "more broadcasts than a list shows");
         Ok(all)

@@ -8,6 +8,7 @@ mod twice;
 
 use std::collections::BTreeMap;
 
+use feishu_broadcast::store::broadcasts::Which;
 use serde_json::{Value, json};
 
 use crate::sandbox::{ChatMessage, Company, Fault};
@@ -52,7 +53,7 @@ fn look_ups(stage: &Stage) -> Vec<String> {
 
 /// No broadcast came of it, not even one that waits.
 async fn nothing_proposed(stage: &Stage) -> anyhow::Result<()> {
-    anyhow::ensure!(stage.bot.app.store.recent(None, None).await?.is_empty(), "there is a broadcast");
+    anyhow::ensure!(stage.bot.app.store.recent(None, Which::All).await?.is_empty(), "there is a broadcast");
     anyhow::ensure!(stage.tenant.calls_to("batch_send").is_empty(), "something was sent");
     anyhow::ensure!(stage.person("赵磊").last_card().is_none(), "an approver was asked");
     Ok(())

@@ -6,7 +6,7 @@ use super::elements::plain;
 use super::{Facts, Reader, Room, short};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::report::Doubtful;
-use crate::view::{Text, hold, lint, samples, text};
+use crate::view::{Text, hold, lint, moment, samples, schedule, text};
 
 pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     let broadcast = facts.broadcast;
@@ -32,6 +32,9 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
         || (matches!(broadcast.state, State::Sending | State::InDoubt) && facts.report.can_be_stopped());
     if author && stoppable {
         row.push(button(broadcast, "cancel", &text::cancel_button(), "default", None));
+    }
+    if author && broadcast.state == State::Pending && broadcast.send_at.is_some() {
+        row.push(button(broadcast, "schedule", &schedule::at_once_button(), "default", None));
     }
     if author && broadcast.state == State::Pending && decides {
         row.push(button(broadcast, "reject", &text::reject_button(), "default", None));
@@ -64,8 +67,15 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
                 .collect::<Vec<_>>(),
         })),
     }
-    if broadcast.state == State::Pending && decides && !author {
-        elements.push(reject_form(broadcast));
+    if author && broadcast.state == State::Pending {
+        elements.push(picker(facts));
+    }
+    if decides && !author {
+        match broadcast.state {
+            State::Pending => elements.push(reject_form(broadcast, &text::reject_button())),
+            State::Scheduled => elements.push(reject_form(broadcast, &schedule::stop_button())),
+            _ => {}
+        }
     }
 }
 
@@ -75,7 +85,20 @@ fn twice(room: Room, doubtful: &Doubtful) -> Text {
     text::resend_confirm(&named, doubtful.ids, doubtful.headcount)
 }
 
-fn reject_form(broadcast: &Broadcast) -> Value {
+/// When it is to leave, to be chosen; the option's value is the moment.
+fn picker(facts: &Facts<'_>) -> Value {
+    let mut picker = json!({
+        "tag": "picker_datetime",
+        "placeholder": plain(&schedule::picker()),
+        "behaviors": [callback(facts.broadcast, "schedule")],
+    });
+    if let Some(at) = facts.broadcast.send_at {
+        picker["initial_datetime"] = json!(moment(at, facts.zone));
+    }
+    picker
+}
+
+fn reject_form(broadcast: &Broadcast, label: &Text) -> Value {
     json!({
         "tag": "form",
         "name": "reject_form",
@@ -86,7 +109,7 @@ fn reject_form(broadcast: &Broadcast) -> Value {
                 "tag": "button",
                 "name": "reject",
                 "type": "danger",
-                "text": plain(&text::reject_button()),
+                "text": plain(label),
                 "form_action_type": "submit",
                 "behaviors": [callback(broadcast, "reject")],
             },

@@ -7,7 +7,7 @@ use crate::domain::command::{
 use crate::domain::content::{Body, Mention, harmless};
 use crate::domain::ids::OpenId;
 use crate::view::Text;
-use crate::view::help::{called, example, joined, option_works, works};
+use crate::view::help::{called, example, joined, works};
 
 /// Explains a mistake in at most six lines; nothing quoted in it can ping anyone.
 pub fn mistake(error: &CommandError) -> Text {
@@ -23,12 +23,6 @@ pub fn mistake(error: &CommandError) -> Text {
 /// What is not built yet is not taught: whoever mistypes it learns that it would not have worked either.
 fn later(error: &CommandError) -> Option<Text> {
     let named = match &error.kind {
-        CommandErrorKind::UnknownOption { suggestion: Some(option), .. }
-        | CommandErrorKind::OptionNeedsValue { option }
-        | CommandErrorKind::RepeatedOption { option }
-        | CommandErrorKind::OptionAfterTargets { option } => {
-            (!option_works(*option)).then(|| format!("--{}", option.as_str()))?
-        }
         CommandErrorKind::Unknown { typed, suggestion: Some(name) } if !works(*name) => slashed(*name, typed),
         CommandErrorKind::BadBroadcastId { .. } | CommandErrorKind::MissingId | CommandErrorKind::UnexpectedRest => {
             let name = error.command.filter(|name| !works(*name))?;
@@ -277,7 +271,10 @@ fn option(option: OptionName) -> Text {
             r#"/broadcast --card Sales {"elements":[{"tag":"markdown","content":"**Holidays**"}]}"#,
         ),
         // Not built yet: what works is a broadcast without it.
-        OptionName::At => example(CommandName::Broadcast),
+        OptionName::At => Text::new(
+            "/群发 --at \"明天 09:05\" 销售部 今天下午三点开会",
+            "/broadcast --at \"tomorrow 09:05\" Sales We meet at 3 pm",
+        ),
     }
 }
 

@@ -129,7 +129,12 @@ pub fn press(card: &Value, press: &Press) -> Result<(Control, Value), String> {
     let fits = |control: &&Control| {
         control.action() == press.action
             && press.with.iter().all(|(key, value)| control.value.get(key) == Some(value))
-            && press.option.as_ref().is_none_or(|option| control.options.contains(option))
+            && match &press.option {
+                Some(option) if is_picker(&control.tag) => is_picked(&control.tag, option),
+                Some(option) => control.options.contains(option),
+                // A picker calls back once something was picked.
+                None => !is_picker(&control.tag),
+            }
     };
     let Some(control) = controls.iter().find(fits) else {
         return Err(format!("the card shows no {press:?}; it shows {shown:?}"));
@@ -143,7 +148,7 @@ pub fn press(card: &Value, press: &Press) -> Result<(Control, Value), String> {
     }
     if control.tag == "multi_select_static" {
         action["options"] = json!(press.option.iter().collect::<Vec<_>>());
-    } else if !control.options.is_empty() {
+    } else if !control.options.is_empty() || is_picker(&control.tag) {
         action["option"] = press.option.clone().ok_or("a select needs an option to be chosen")?.into();
     }
     match &control.inputs {
@@ -152,6 +157,20 @@ pub fn press(card: &Value, press: &Press) -> Result<(Control, Value), String> {
         _ => {}
     }
     Ok((control.clone(), action))
+}
+
+fn is_picker(tag: &str) -> bool {
+    ["picker_datetime", "date_picker", "picker_time"].contains(&tag)
+}
+
+/// What a client calls back with: the time on its clock and how far that is from UTC.
+fn is_picked(tag: &str, option: &str) -> bool {
+    let words: Vec<usize> = match tag {
+        "picker_datetime" => vec![10, 5, 5],
+        "date_picker" => vec![10, 5],
+        _ => vec![5, 5],
+    };
+    option.split(' ').map(str::len).eq(words)
 }
 
 /// The values of a submitted form: what was typed, and the defaults of the rest.

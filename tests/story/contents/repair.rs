@@ -2,6 +2,7 @@
 //! content, which asks for approval like any other.
 
 use feishu_broadcast::app::errands;
+use feishu_broadcast::store::broadcasts::Which;
 use serde_json::json;
 
 use super::{minutes, on_the_books};
@@ -340,7 +341,7 @@ async fn wherever_the_machine_dies_it_is_proposed_once() {
             let finished = die(stage, moment, async |app| errands::step(&app).await.map(drop)).await?;
             stage.settle().await?;
             stage.later(2 * crate::stage::LEASES_OVER).await?;
-            let books = stage.bot.app.store.recent(None, None).await?;
+            let books = stage.bot.app.store.recent(None, Which::All).await?;
             assert_eq!(books[1].id.to_string(), newest, "moment {moment}");
             assert!(told(stage).contains("现在能查到 1 个"), "moment {moment}: {}", told(stage));
             press(stage, "赵磊", "reject").await?;

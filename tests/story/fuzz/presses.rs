@@ -2,9 +2,9 @@
 //! somebody who may changes anything.
 
 use feishu_broadcast::app::press;
-use feishu_broadcast::domain::broadcast::State;
 use feishu_broadcast::domain::ids::{BroadcastId, OpenId};
 use feishu_broadcast::feishu::event::{Event, EventKind};
+use feishu_broadcast::store::broadcasts::Which;
 use feishu_broadcast::view::answers;
 use serde_json::{Value, json};
 
@@ -109,7 +109,7 @@ async fn a_press_is_decided_or_explained() {
         tokio::task::spawn_blocking(move || fuzz("press", 3000, 1_000_000, play)).await?;
         let zhao = OpenId::new(stage.person("赵磊").open_id).expect("an id");
         let store = &stage.bot.app.store;
-        let still = store.recent(None, Some(State::Pending)).await?;
+        let still = store.recent(None, Which::Undecided).await?;
         assert!(still.iter().all(|broadcast| broadcast.approvals.iter().all(|approval| approval.by != zhao)));
         Ok(())
     })

@@ -53,6 +53,8 @@ pub(super) fn press(tx: &mut Tx, policy: &Policy, press: &Press, now: Timestamp)
         Action::Confirm => return go_on(tx, press.version, now),
         // They change no stage.
         Action::Refresh | Action::Recall | Action::Preview => return Ok(None),
+        // This world knows one moment, the deadline; times to leave at are told in `schedule`.
+        Action::Schedule => return Ok(None),
     };
     let Ok(after) = moved else { return Ok(None) };
     update(tx, &after, &before)?;
@@ -125,7 +127,7 @@ fn decide_doubt(tx: &mut Tx, version: i64, to: BatchState, now: Timestamp) -> Re
 
 fn go_on(tx: &mut Tx, version: i64, now: Timestamp) -> Result<Option<()>, Conflict> {
     let before = tx.sees.broadcast.clone();
-    let Ok(mut after) = before.clone().go_on(version) else { return Ok(None) };
+    let Ok(mut after) = before.clone().go_on(version, now) else { return Ok(None) };
     if let Some(Hold { cause: HoldCause::Refused { code }, .. }) = before.hold {
         for mut batch in tx.sees.batches() {
             if batch.state == BatchState::Refused && batch.outcome.code == Some(code) {

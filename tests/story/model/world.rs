@@ -182,7 +182,8 @@ impl World {
                     | Action::Recall
                     | Action::Settle
                     | Action::Refresh
-                    | Action::Preview => false,
+                    | Action::Preview
+                    | Action::Schedule => false,
                 };
                 if !often {
                     deeds.push(Deed::Press(Press { person, action, version }));
@@ -269,7 +270,8 @@ impl World {
             | Action::Recall
             | Action::Settle
             | Action::Refresh
-            | Action::Preview => {}
+            | Action::Preview
+            | Action::Schedule => {}
         }
     }
 

@@ -166,8 +166,10 @@ impl Day<'_> {
         let all: Vec<String> =
             self.tenant.person(name).controls(card).iter().map(|control| control.action().to_owned()).collect();
         let in_doubt = all.iter().any(|action| action == "settle");
-        // Samples and broadcasts to repaired ids are messages beyond the plan; they have stories of their own.
-        all.into_iter().filter(|action| action != "preview" && (action != "resend" || in_doubt)).collect()
+        // Samples and broadcasts to repaired ids are messages beyond the plan, and a time to leave at outlasts the day; they
+        // have stories of their own.
+        let apart = ["preview", "schedule"];
+        all.into_iter().filter(|action| !apart.contains(&action.as_str()) && (action != "resend" || in_doubt)).collect()
     }
 
     /// An author does one of the things their cards offer.
