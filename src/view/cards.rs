@@ -301,6 +301,8 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
             }
         }
         State::Pending => {
+            let blast = text::blast(broadcast.audience.headcount, broadcast.required == 0);
+            elements.extend(blast.iter().map(div));
             if broadcast.required > 0 {
                 elements.push(markdown(&text::approvals(&approvals, broadcast.required)));
             }

@@ -121,6 +121,24 @@ pub fn audience_heading(headcount: Headcount) -> Text {
     Text::new(format!("**发给** {}", heads.zh), format!("**To** {}", heads.en))
 }
 
+/// What an approval sets off, in a word that can be felt: one figure is read like another.
+pub fn blast(headcount: Headcount, author_decides: bool) -> Option<Text> {
+    let Headcount { known, departments_unknown } = headcount;
+    let (zh, en) = match known {
+        ..1_000 if departments_unknown > 0 => ("不知道多少人", "nobody knows how many people"),
+        ..100 => return None,
+        100..1_000 => ("一百人以上", "more than a hundred people"),
+        1_000..10_000 => ("一千人以上", "more than a thousand people"),
+        10_000..100_000 => ("一万人以上", "more than ten thousand people"),
+        100_000.. => ("十万人以上", "more than a hundred thousand people"),
+    };
+    let (deed, done) = if author_decides { ("确认", "confirmed") } else { ("通过", "approved") };
+    Some(Text::new(
+        format!("⚠️ {deed}之后，{zh}会马上收到；已经读过的收不回来"),
+        format!("⚠️ Once this is {done}, {en} get it at once; what was read cannot be unread"),
+    ))
+}
+
 pub fn and_more(more: usize) -> Text {
     Text::new(format!("……另有 {more} 个目标"), format!("… and {more} more"))
 }
@@ -329,4 +347,28 @@ pub fn press_again() -> Text {
         "没有处理成功，什么也没有改变，请再点一次。",
         "That did not work and changed nothing; please press again.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_approval_sets_off_is_said_in_words() {
+        let zh = |known, departments_unknown| {
+            blast(Headcount { known, departments_unknown }, false).map(|text| text.zh).unwrap_or_default()
+        };
+        for (known, unknown, words) in [
+            (100, 0, "一百人以上会"),
+            (999, 0, "一百人以上会"),
+            (1_000, 0, "一千人以上会"),
+            (99_999, 0, "一万人以上会"),
+            (100_000, 0, "十万人以上会"),
+            (5, 1, "不知道多少人会"),
+            (2_000, 1, "一千人以上会"),
+        ] {
+            assert!(zh(known, unknown).contains(words), "{known}: {}", zh(known, unknown));
+        }
+        assert_eq!(zh(99, 0), "");
+    }
 }
