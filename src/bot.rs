@@ -10,9 +10,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::app::clock::Clock;
+use crate::app::rules::RulesFile;
 use crate::app::worker::Workers;
 use crate::app::{App, Parts, tidy};
-use crate::config::Config;
+use crate::config::{Config, PolicyFile};
 use crate::feishu::envelope::Door;
 use crate::feishu::{Feishu, Settings};
 use crate::store::{Store, StoreError};
@@ -85,6 +86,7 @@ impl Bot {
             feishu,
             clock,
             policy: config.policy,
+            rules_file: config.policy_file.map(rules_file),
             secrets: config.secrets,
             public_url: config.public_url,
             zone: config.zone,
@@ -141,6 +143,11 @@ impl Bot {
         let closed = tokio::time::timeout(CLOSE_MAX, self.app.store.close()).await;
         drained && closed.is_ok()
     }
+}
+
+fn rules_file(file: PolicyFile) -> RulesFile {
+    let (path, text) = (file.path.clone(), file.text.clone());
+    RulesFile { path, text, read: Box::new(move |text| file.apply(text)) }
 }
 
 fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

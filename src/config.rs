@@ -3,9 +3,7 @@
 //! They come from flags, the environment and a `.env` in the working directory, in this order. A missing or wrong one
 //! stops the start with one line that names it, says what is wrong and shows a right one.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -16,13 +14,14 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::app::secrets::{KEY_BYTES, Secrets};
-use crate::domain::ids::OpenId;
-use crate::domain::policy::{Policy, PolicyError};
+use crate::domain::policy::Policy;
 
+mod people;
 mod rules;
 mod values;
 
-use values::{address, duration, origin};
+pub use people::PolicyFile;
+use values::{address, origin};
 
 #[derive(Parser)]
 #[command(name = "feishu-broadcast", version, about, max_term_width = 110)]
@@ -98,10 +97,10 @@ pub struct Settings {
     /// Origin of the OAuth authorize page [default: https://accounts.feishu.cn]
     #[arg(long, env, global = true, hide_env_values = true)]
     feishu_accounts_url: Option<String>,
-    /// Comma-separated open_ids that may use the bot [required]
+    /// Who may use the bot, comma-separated: open_ids (ou_…), departments (od-…), user groups (group:g…) [required]
     #[arg(long, env, global = true, hide_env_values = true)]
     broadcast_admins: Option<String>,
-    /// Comma-separated open_ids that may approve [default: empty]
+    /// Who may approve, written in the same way [default: empty]
     #[arg(long, env, global = true, hide_env_values = true)]
     broadcast_approvers: Option<String>,
     /// Distinct approvers needed, never counting the author; with 0 the author confirms on the card
@@ -111,7 +110,8 @@ pub struct Settings {
     /// A pending broadcast older than this expires, e.g. 15m, 24h, 7d [default: 24h]
     #[arg(long, env, global = true, hide_env_values = true)]
     approval_ttl: Option<String>,
-    /// TOML file with finer rules: who may address everyone [default: none]
+    /// TOML file with finer rules: who may author what, approvals by size, quiet hours; read again when it changes
+    /// [default: none]
     #[arg(long, env, global = true, hide_env_values = true)]
     policy_file: Option<String>,
     /// HTTP listener [default: 127.0.0.1:8080]
@@ -149,6 +149,8 @@ pub struct Config {
     pub open_url: Url,
     pub accounts_url: Url,
     pub policy: Policy,
+    /// Where the finer rules come from, to be read again when they change.
+    pub policy_file: Option<PolicyFile>,
     pub listen_addr: SocketAddr,
     pub metrics_addr: Option<SocketAddr>,
     pub public_url: Option<Url>,
@@ -176,17 +178,6 @@ fn wrong(name: &'static str, wrong: impl Into<String>, example: &'static str) ->
     // A value that is quoted may hold a line break, and this is one line.
     let wrong = wrong.into().replace(char::is_control, " ");
     WrongSetting { name, wrong, example }
-}
-
-/// How long an approval may take at the least and at the most: cards can be updated for 14 days.
-/// Source: contract "facts that decide the version".
-const APPROVAL_TTL_MAX: Duration = Duration::from_secs(14 * 24 * 3600);
-
-fn policy_of(policy: Policy, path: &str) -> Result<Policy, WrongSetting> {
-    const EXAMPLE: &str = "/etc/feishu-broadcast/policy.toml";
-    let file = std::fs::read_to_string(path)
-        .map_err(|error| wrong("POLICY_FILE", format!("“{path}” cannot be read: {error}"), EXAMPLE))?;
-    rules::apply(policy, &file).map_err(|why| wrong("POLICY_FILE", format!("“{path}”: {why}"), EXAMPLE))
 }
 
 impl Settings {
@@ -244,11 +235,7 @@ impl Settings {
             given(&self.feishu_accounts_url).unwrap_or(accounts),
             "https://accounts.feishu.cn",
         )?;
-        let policy = self.policy()?;
-        let policy = match given(&self.policy_file) {
-            Some(path) => self::policy_of(policy, path)?,
-            None => policy,
-        };
+        let (policy, policy_file) = self.policy()?;
         let listen_addr =
             address("LISTEN_ADDR", given(&self.listen_addr).unwrap_or("127.0.0.1:8080"), "127.0.0.1:8080")?;
         // Set to nothing is off; not set at all is the default.
@@ -270,6 +257,7 @@ impl Settings {
             open_url,
             accounts_url,
             policy,
+            policy_file,
             listen_addr,
             metrics_addr,
             public_url,
@@ -292,40 +280,6 @@ impl Settings {
                 "the key of the console's encryption strategy page",
             )),
         }
-    }
-
-    fn policy(&self) -> Result<Policy, WrongSetting> {
-        const EXAMPLE: &str = "ou_18eac85d35a26f989317ad4f02e8bbbb,ou_461cf042d9eedaa60d445f26dc747d5e";
-        let admins = people("BROADCAST_ADMINS", &self.broadcast_admins, EXAMPLE)?;
-        if admins.is_empty() {
-            return Err(wrong("BROADCAST_ADMINS", "is missing", EXAMPLE));
-        }
-        let approvers = people("BROADCAST_APPROVERS", &self.broadcast_approvers, EXAMPLE)?;
-        let required = given(&self.approvals_required)
-            .map(|text| {
-                text.parse::<u32>()
-                    .map_err(|_| wrong("APPROVALS_REQUIRED", format!("“{text}” is no whole number from 0 up"), "1"))
-            })
-            .transpose()?;
-        let ttl = given(&self.approval_ttl).unwrap_or("24h");
-        let ttl = duration(ttl)
-            .filter(|ttl| *ttl <= APPROVAL_TTL_MAX)
-            .ok_or_else(|| wrong("APPROVAL_TTL", format!("“{ttl}” is no duration from 1s to 14d"), "24h"))?;
-        Policy::new(admins, approvers, required, ttl).map_err(|error| match error {
-            PolicyError::NoAdmins => wrong("BROADCAST_ADMINS", "is missing", EXAMPLE),
-            PolicyError::TooManyApprovals { required, possible } => wrong(
-                "APPROVALS_REQUIRED",
-                format!(
-                    "{required} approvals are asked for, but of BROADCAST_APPROVERS only {possible} could approve: nobody approves their own broadcast"
-                ),
-                if possible == 0 { "0" } else { "1" },
-            ),
-            PolicyError::NobodyElseApproves => wrong(
-                "BROADCAST_APPROVERS",
-                "names only the one admin, so 0 people could approve: nobody approves their own broadcast (or set APPROVALS_REQUIRED=0)",
-                EXAMPLE,
-            ),
-        })
     }
 
     fn secret_key(&self, app_id: &str, app_secret: &SecretString) -> Result<[u8; KEY_BYTES], WrongSetting> {
@@ -365,26 +319,9 @@ fn required(setting: &Option<String>, name: &'static str, example: &'static str)
     given(setting).map(str::to_owned).ok_or_else(|| wrong(name, "is missing", example))
 }
 
-fn people(
-    name: &'static str,
-    setting: &Option<String>,
-    example: &'static str,
-) -> Result<BTreeSet<OpenId>, WrongSetting> {
-    given(setting)
-        .unwrap_or_default()
-        .split([',', '，'])
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-        .map(|text| {
-            OpenId::new(text)
-                .filter(|id| id.as_str().starts_with("ou_"))
-                .ok_or_else(|| wrong(name, format!("“{text}” is no open_id (ou_…)"), example))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::values::duration;
     use super::*;
 
     /// Settings from flags alone, as little as starts a bot plus `more`.

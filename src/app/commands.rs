@@ -7,17 +7,18 @@ use super::directory::{self, ResolveError};
 use super::inbox::Request;
 use super::letters::{answer, uuid};
 use super::request::attached;
-use super::{Trouble, authorize, places, press};
-use crate::domain::command::ListFilter;
+use super::{Trouble, authorize, places, press, terms};
+use crate::domain::command::{CommandName, ListFilter};
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::policy::{Action, Deed, Roles};
 use crate::domain::report::Report;
 use crate::feishu::contacts::Department;
 use crate::feishu::oauth::OauthError;
-use crate::store::Tx;
 use crate::store::broadcasts::Which;
 use crate::store::letters::{Letter, Receiver};
+use crate::store::{StoreError, Tx};
 use crate::view::answers::Granted;
+use crate::view::policy::{self as said_of_rules, Yours};
 use crate::view::{Text, answers, cards, help, result, text};
 
 /// Departments that `/departments` lists.
@@ -84,8 +85,8 @@ pub async fn cancel(request: &Request<'_>, id: &BroadcastId) -> Result<(), Troub
         drop(tx);
         return request.finish_with(&answers::no_such_broadcast(Some(id))).await;
     };
-    let deed = Deed::Press { action: Action::Cancel, author: &broadcast.author };
-    let said = match app.policy.may(request.person(), &deed) {
+    let deed = Deed::Press { action: Action::Cancel, of: broadcast.asked() };
+    let said = match app.policy().may(request.person(), &deed) {
         Err(denied) => help::denied(&denied),
         Ok(()) => {
             let report = Report::of(&tx.batches(id).await?);
@@ -156,7 +157,33 @@ pub async fn whoami(request: &Request<'_>, roles: Roles) -> Result<(), Trouble> 
         Some(until) => (app.now() < until).then_some(Granted::Renewed { until }),
         None => (app.now() < kept.access_until).then_some(Granted::Once { until: kept.access_until }),
     });
-    request.finish_with(&answers::whoami(request.person(), roles, granted, &app.zone)).await
+    let whoami = answers::whoami(request.person(), roles, granted, &app.zone);
+    request.finish_with(&Text::lines(&[whoami, yours(request).await?])).await
+}
+
+/// `/help [COMMAND]`, with the rules for this person where they bear on it.
+pub async fn help(request: &Request<'_>, roles: Roles, about: Option<CommandName>) -> Result<(), Trouble> {
+    let help = help::help(roles, about);
+    if !roles.admin || !matches!(about, None | Some(CommandName::Broadcast)) {
+        return request.finish_with(&help).await;
+    }
+    request.finish_with(&Text::lines(&[help, yours(request).await?])).await
+}
+
+/// What the rules say of whoever asks.
+async fn yours(request: &Request<'_>) -> Result<Text, StoreError> {
+    let (app, policy, person) = (request.app, request.app.policy(), request.person());
+    let own = policy.author_rule(person);
+    let bounds = own.and_then(|rule| rule.departments.clone()).unwrap_or_default();
+    let bounds = terms::named(app, bounds.into_iter().collect()).await;
+    let approves = terms::named(app, policy.approves_for(person).into_iter().collect()).await;
+    let used = match own.and_then(|rule| rule.per_day) {
+        Some(_) => Some(terms::proposed_today(&app.store, person, app.now(), &app.zone).await?),
+        None => None,
+    };
+    let trouble = app.rules.trouble();
+    let (bounds, approves, trouble) = (&bounds, &approves, trouble.as_deref());
+    Ok(said_of_rules::yours(&Yours { policy: &policy, person, bounds, approves, used, trouble }))
 }
 
 /// Lets a command wait for its author's authorization, or says why it cannot go on.

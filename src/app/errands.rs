@@ -10,12 +10,13 @@ use super::directory::ResolveError;
 use super::letters::{text_content, uuid};
 use super::people;
 use super::request::{draw_id, propose};
-use super::{App, LEASE, RENEW_EVERY, Step, Trouble, places};
+use super::{App, LEASE, RENEW_EVERY, Step, Trouble, places, terms};
 use crate::domain::audience::{Audience, Covered, DepartmentTarget};
 use crate::domain::batch::retry_wait;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::{DepartmentId, OpenId, Timestamp, UnionId, UserId};
 use crate::domain::plan::{self, Targets};
+use crate::domain::policy::Terms;
 use crate::domain::report::Report;
 use crate::feishu::error::{Class, SendError, Verdict};
 use crate::feishu::people::{Person, PersonIdKind};
@@ -25,7 +26,7 @@ use crate::store::letters::{Letter, Receiver};
 use crate::store::pace::Ring;
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
-use crate::view::{Text, answers, samples as said};
+use crate::view::{Text, samples as said};
 
 /// Tries of an errand that certainly was not done.
 const TRIES_MAX: i64 = 8;
@@ -183,10 +184,10 @@ async fn repair(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result
         };
         return finish(app, claim, Some((&said, broadcast)), None).await;
     }
-    let (required, possible) = (app.policy.approvals_required(), app.policy.approvers_for(&broadcast.author).count());
-    if possible < usize::try_from(required).unwrap_or(usize::MAX) {
-        return finish(app, claim, Some((&answers::too_few_approvers(required, possible), broadcast)), None).await;
-    }
+    let terms = match &found.terms {
+        Ok(terms) => terms,
+        Err(refused) => return finish(app, claim, Some((refused, broadcast)), None).await,
+    };
     let now = app.now();
     let mut tx = app.store.begin().await?;
     let Some(before) = tx.broadcast(&broadcast.id).await? else { return Ok(()) };
@@ -198,7 +199,7 @@ async fn repair(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result
     let said = if fresh.ids() == 0 {
         said::all_covered(&broadcast.id, &fresh.covered)
     } else {
-        let next = again(app, &before, fresh, now);
+        let next = again(app, &before, fresh, terms, now);
         let mut after = before.clone();
         after.repaired.extend(found.taken.iter().map(|key| (key.clone(), next.id.clone())));
         after.revision += 1;
@@ -237,6 +238,8 @@ struct Found {
     invalid: usize,
     /// Whether the broadcast reached anybody before.
     some_reached: bool,
+    /// What a broadcast to `fresh` needs, or why its author may not propose it any more.
+    terms: Result<Terms, Text>,
 }
 
 async fn look(app: &App, broadcast: &Broadcast) -> Result<Found, ResolveError> {
@@ -253,25 +256,28 @@ async fn look(app: &App, broadcast: &Broadcast) -> Result<Found, ResolveError> {
     let mut tx = app.store.begin().await.map_err(Trouble::from)?;
     let whole = tx.audience(&broadcast.id).await.map_err(Trouble::from)?;
     drop(tx);
-    let fresh = valid(app, whole.only(|key| invalid.contains(key)), &reached, whole.departments).await?;
+    let mut fresh = valid(app, whole.only(|key| invalid.contains(key)), &reached, whole.departments).await?;
+    let terms = terms::of_draft(app, &app.policy(), &broadcast.author, &mut fresh, &[]).await?;
+    fresh.around.clear();
     let people = fresh.named_people().map(|(_, id)| id.to_owned());
     let taken = fresh.departments.iter().map(|department| department.id.key().into_owned()).chain(people).collect();
-    Ok(Found { fresh, taken, invalid: invalid.len(), some_reached: !reached.is_empty() })
+    Ok(Found { fresh, taken, invalid: invalid.len(), some_reached: !reached.is_empty(), terms })
 }
 
 /// The same content to a part of the same people, as a proposal of its own.
-fn again(app: &App, before: &Broadcast, audience: &Audience, now: Timestamp) -> Broadcast {
+fn again(app: &App, before: &Broadcast, audience: &Audience, terms: &Terms, now: Timestamp) -> Broadcast {
     Broadcast {
         id: draw_id(app),
         audience: audience.outline(),
         questions: vec![],
         fingerprint: plan::fingerprint(&before.content, &plan::batches(audience)),
-        required: app.policy.approvals_required(),
+        required: terms.approvals,
+        terms: terms.clone(),
         state: State::Pending,
         version: 1,
         revision: 1,
         created_at: now,
-        expires_at: now.after(app.policy.approval_ttl()),
+        expires_at: now.after(app.policy().approval_ttl()),
         approvals: Vec::new(),
         ending: None,
         hold: None,

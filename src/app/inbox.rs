@@ -166,7 +166,7 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
             return request.finish_with(&answers::cannot_read(message_type)).await;
         }
     };
-    let roles = app.policy.roles(request.person());
+    let roles = app.policy().roles(request.person());
     if roles.is_stranger() {
         // A role was taken away after the event had been accepted.
         return Ok(end(app, claim).await?);
@@ -185,7 +185,7 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
             return request.finish_with(&said).await;
         }
     };
-    if let Err(denied) = app.policy.may(request.person(), &Deed::Command(command.name())) {
+    if let Err(denied) = app.policy().may(request.person(), &Deed::Command(command.name())) {
         return request.finish_with(&help::denied(&denied)).await;
     }
     match command {
@@ -198,7 +198,7 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
         Command::Login => commands::login(&request).await,
         Command::Logout => commands::logout(&request).await,
         Command::WhoAmI => commands::whoami(&request, roles).await,
-        Command::Help(about) => request.finish_with(&help::help(roles, about)).await,
+        Command::Help(about) => commands::help(&request, roles, about).await,
     }
 }
 

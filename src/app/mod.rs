@@ -25,8 +25,10 @@ pub mod places;
 pub mod press;
 pub mod progress;
 pub mod request;
+pub mod rules;
 pub mod secrets;
 pub mod stranger;
+pub mod terms;
 pub mod tidy;
 pub mod worker;
 
@@ -84,7 +86,7 @@ pub struct App {
     pub store: Store,
     pub feishu: Feishu,
     pub clock: Arc<dyn Clock>,
-    pub policy: Policy,
+    pub rules: rules::Rules,
     pub secrets: secrets::Secrets,
     /// The https origin under which browsers reach the bot; without it there is no `/login`.
     pub public_url: Option<Url>,
@@ -116,6 +118,7 @@ pub struct Parts {
     pub feishu: Feishu,
     pub clock: Arc<dyn Clock>,
     pub policy: Policy,
+    pub rules_file: Option<rules::RulesFile>,
     pub secrets: secrets::Secrets,
     pub public_url: Option<Url>,
     pub zone: TimeZone,
@@ -135,12 +138,12 @@ pub struct Wake {
 
 impl App {
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, feishu, clock, policy, secrets, public_url, zone } = parts;
+        let Parts { store, feishu, clock, policy, rules_file, secrets, public_url, zone } = parts;
         Self {
             store,
             feishu,
             clock,
-            policy,
+            rules: rules::Rules::new(policy, rules_file),
             secrets,
             public_url,
             zone,
@@ -177,6 +180,11 @@ impl App {
     /// The bot's own open_id, which tells whether a group message is meant for it.
     pub async fn bot_open_id(&self) -> Result<&OpenId, CallError> {
         self.bot.get_or_try_init(|| async { Ok(self.feishu.bot_info(self.now()).await?.open_id) }).await
+    }
+
+    /// The rules in force now.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.rules.policy()
     }
 
     /// A random byte, to spread retries.

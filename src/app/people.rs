@@ -34,6 +34,29 @@ pub async fn sift(app: &App, audience: &mut Audience, questions_open: bool) -> R
     sift_knowing(app, audience, HashMap::new(), questions_open).await
 }
 
+/// Finds out where each person of an audience is, where that is not known yet. Nobody is where nobody can tell.
+///
+/// # Errors
+/// As [`sift`].
+pub async fn locate(app: &App, audience: &mut Audience) -> Result<(), ResolveError> {
+    if !audience.around.is_empty() || audience.people() == 0 || audience.people() > LOOKED_UP_MAX as u64 {
+        return Ok(());
+    }
+    fn ids<Id: AsRef<str>>(people: &[PersonTarget<Id>]) -> Vec<&str> {
+        people.iter().map(|person| person.id.as_ref()).collect()
+    }
+    let found = Found {
+        open: records(app, PersonIdKind::Open, &ids(&audience.open_ids)).await?,
+        union: records(app, PersonIdKind::Union, &ids(&audience.union_ids)).await?,
+        user: records(app, PersonIdKind::User, &ids(&audience.user_ids)).await?,
+    };
+    name(&mut audience.open_ids, &found.open);
+    name(&mut audience.union_ids, &found.union);
+    name(&mut audience.user_ids, &found.user);
+    audience.around = found.around(app, audience).await?;
+    Ok(())
+}
+
 /// As [`sift`], with records that are at hand already, by open_id.
 ///
 /// # Errors

@@ -8,8 +8,10 @@ use serde_json::Value;
 use super::attachments::What;
 use super::letters::{text_content, uuid};
 use super::{App, errands, request};
+use crate::domain::audience::Audience;
 use crate::domain::batch::BatchState;
 use crate::domain::broadcast::{Broadcast, Stale, State};
+use crate::domain::command::half_width;
 use crate::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
 use crate::domain::ids::{BroadcastId, DepartmentId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Deed};
@@ -20,7 +22,7 @@ use crate::store::inbox::{Arrival, Kind, Seen};
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
-use crate::view::{answers, cards, help, hold, result, schedule as said, text};
+use crate::view::{Text, answers, cards, help, hold, policy, result, schedule as said, text};
 
 /// How long after a press its cards may change. Source: contract "click": an update at least 300 ms after the answer,
 /// or the client rolls it back.
@@ -39,6 +41,8 @@ struct Press {
     reason: Option<String>,
     /// What was chosen in a picker or a select.
     option: Option<String>,
+    /// The headcount that was typed.
+    headcount: Option<u64>,
 }
 
 impl Press {
@@ -55,8 +59,16 @@ impl Press {
             reason: reason
                 .map(|reason| reason.trim().chars().take(cards::REASON_LETTERS_MAX).collect::<String>())
                 .filter(|reason| !reason.is_empty()),
+            headcount: pressed.form_value.get(cards::HEADCOUNT_FIELD).and_then(Value::as_str).and_then(number),
         })
     }
+}
+
+/// A number as people type it: `１,２００`, `1200 人`.
+fn number(typed: &str) -> Option<u64> {
+    let typed: String = typed.chars().map(half_width).filter(|c| !c.is_whitespace() && !",，".contains(*c)).collect();
+    let digits = typed.strip_suffix('人').unwrap_or(&typed);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
 /// Decides one press. `key` is the event's: the same push again changes nothing.
@@ -65,7 +77,7 @@ impl Press {
 /// When the store does not answer: nothing has changed and the person may press again.
 pub async fn press(app: &App, key: &str, pressed: &CardAction) -> Result<Toast, StoreError> {
     let person = &pressed.operator;
-    if app.policy.roles(person).is_stranger() {
+    if app.policy().roles(person).is_stranger() {
         return Ok(Toast::error(help::stranger(person)));
     }
     let Some(press) = Press::read(pressed) else { return Ok(Toast::error(answers::unknown_button())) };
@@ -95,8 +107,8 @@ async fn decide(app: &App, key: &str, person: &OpenId, press: &Press) -> Result<
     let Some(broadcast) = tx.broadcast(&press.broadcast).await? else {
         return Ok(Toast::error(answers::no_such_broadcast(Some(&press.broadcast))));
     };
-    let deed = Deed::Press { action: press.action, author: &broadcast.author };
-    if let Err(denied) = app.policy.may(person, &deed) {
+    let deed = Deed::Press { action: press.action, of: broadcast.asked() };
+    if let Err(denied) = app.policy().may(person, &deed) {
         tracing::info!(broadcast = %broadcast.id, %person, action = press.action.as_str(), "a press was denied");
         return Ok(Toast::error(help::denied(&denied)));
     }
@@ -129,10 +141,12 @@ async fn act(
     let moved = match press.action {
         Action::Pick => return pick(app, tx, before, press, now).await,
         Action::Approve => {
-            // Whoever may no longer approve does not count any more either.
-            let mut broadcast = broadcast;
-            broadcast.approvals.retain(|approval| app.policy.roles(&approval.by).approver);
-            broadcast.approve(person, press.version, now)
+            // Whoever may no longer approve does not count any more either, and rules that have become stricter do.
+            let (mut broadcast, policy, asked) = (broadcast, app.policy(), before.asked());
+            broadcast.approvals.retain(|approval| policy.still_counts(&approval.by, &asked));
+            broadcast.required = broadcast.required.max(policy.approvals_for(asked.heads));
+            let approved = broadcast.approve(person, press.version, now);
+            approved.and_then(|after| before.typed_right(press.headcount).map(|()| after))
         }
         Action::Reject => broadcast.reject(person, press.reason.clone(), press.version, now),
         Action::Schedule => return schedule(app, tx, before, press, now).await,
@@ -188,9 +202,13 @@ async fn pick(
 ) -> Result<Result<Toast, Stale>, StoreError> {
     let Some(department) = &press.department else { return Ok(Err(Stale::NoSuchChoice)) };
     let audience = tx.audience(&before.id).await?;
-    let (after, audience) = match before.clone().pick(audience, department, press.version, now) {
+    let (after, mut audience) = match before.clone().pick(audience, department, press.version, now) {
         Ok(picked) => picked,
         Err(stale) => return Ok(Err(stale)),
+    };
+    let after = match on_terms(app, after, &mut audience) {
+        Ok(after) => after,
+        Err(refused) => return Ok(Ok(Toast::error(refused))),
     };
     tx.update_broadcast(&after, before.revision).await?;
     tx.write_audience(&after.id, &audience).await?;
@@ -222,6 +240,17 @@ async fn schedule(
     Ok(Ok(Toast::success(said::rescheduled(at, &app.zone))))
 }
 
+/// What has become pending needs what the rules say now; what its author may not address is not even chosen.
+fn on_terms(app: &App, after: Broadcast, audience: &mut Audience) -> Result<Broadcast, Text> {
+    let terms = app.policy().terms(&after.author, audience);
+    let terms = terms.map_err(|refusal| policy::refused(&refusal, &[]))?;
+    if after.state != State::Pending {
+        return Ok(after);
+    }
+    audience.around.clear();
+    Ok(after.on_terms(terms))
+}
+
 /// The author says that what was found in the content is meant.
 async fn accept_findings(
     app: &App,
@@ -230,10 +259,14 @@ async fn accept_findings(
     version: i64,
     now: Timestamp,
 ) -> Result<Result<Toast, Stale>, StoreError> {
-    let audience = tx.audience(&before.id).await?;
+    let mut audience = tx.audience(&before.id).await?;
     let after = match before.clone().accept_findings(&audience, version, now) {
         Ok(after) => after,
         Err(stale) => return Ok(Err(stale)),
+    };
+    let after = match on_terms(app, after, &mut audience) {
+        Ok(after) => after,
+        Err(refused) => return Ok(Ok(Toast::error(refused))),
     };
     tx.update_broadcast(&after, before.revision).await?;
     if after.state == State::Pending {

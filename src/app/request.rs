@@ -11,7 +11,7 @@ use super::directory::ResolveError;
 use super::inbox::Request;
 use super::letters::{answer, text_content, uuid};
 use super::list::{self, Listed, Told};
-use super::{App, Trouble, commands};
+use super::{App, Trouble, commands, terms};
 use crate::domain::audience::{Audience, Outline};
 use crate::domain::broadcast::{Broadcast, Origin, State};
 use crate::domain::command::{BroadcastRequest, Target};
@@ -19,13 +19,16 @@ use crate::domain::content::Content;
 use crate::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, OpenId, Timestamp};
 use crate::domain::lint::{self, Finding, Severity};
 use crate::domain::plan;
+use crate::domain::policy::{Kind, Terms};
 use crate::domain::quota::{Day, PER_DAY};
 use crate::domain::schedule;
 use crate::feishu::event::ChatKind;
 use crate::store::cards::CardRole;
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
-use crate::view::{Text, answers, cards, content as said, lists, schedule as said_of_time, targets};
+use crate::view::{
+    Text, answers, cards, content as said, lists, policy as said_of_rules, schedule as said_of_time, targets,
+};
 
 /// Takes a request for a broadcast.
 pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result<(), Trouble> {
@@ -44,7 +47,7 @@ struct Draft {
     findings: Vec<Finding>,
     resolution: Resolution,
     told: Option<Told>,
-    required: u32,
+    terms: Terms,
     send_at: Option<Timestamp>,
 }
 
@@ -91,17 +94,13 @@ impl From<StoreError> for NoDraft {
 
 /// Content and targets, looked at from every side. Nothing is stored.
 async fn draft(request: &Request<'_>, asked: &BroadcastRequest) -> Result<Draft, NoDraft> {
-    let app = request.app;
+    let (app, policy) = (request.app, request.app.policy());
     let at = asked.options.at.as_deref().map(|typed| schedule::read(typed, app.now(), &app.zone)).transpose();
     let send_at = at.map_err(|no_moment| said_of_time::no_moment(&no_moment, &app.zone))?;
-    if asked.targets.contains(&Target::Everyone) && !app.policy.may_address_everyone(request.person()) {
+    if asked.targets.contains(&Target::Everyone) && !policy.may_address_everyone(request.person()) {
         return Err(targets::everyone_denied(request.person()).into());
     }
-    let required = app.policy.approvals_required();
-    let possible = app.policy.approvers_for(request.person()).count();
-    if possible < usize::try_from(required).unwrap_or(usize::MAX) {
-        return Err(answers::too_few_approvers(required, possible).into());
-    }
+    terms::may_ask(app, &policy, request.person(), asked.targets.iter().map(Kind::of).collect()).await??;
     let content = content::gather(request, asked).await?;
     let findings = findings(&content);
     let mut listed = match asked.targets.contains(&Target::File) {
@@ -115,6 +114,9 @@ async fn draft(request: &Request<'_>, asked: &BroadcastRequest) -> Result<Draft,
             (target, _) => wanted.push(target.into()),
         }
     }
+    policy
+        .may_name(request.person(), wanted.iter().map(|wanted| Kind::of(wanted.target)))
+        .map_err(|refusal| said_of_rules::refused(&refusal, &[]))?;
     if let (Some(listed), Some(minutes)) = (&listed, audience::minutes(&wanted)) {
         let mut tx = app.store.begin().await?;
         let said = targets::takes_a_while(listed.list.rows.len(), minutes);
@@ -126,8 +128,12 @@ async fn draft(request: &Request<'_>, asked: &BroadcastRequest) -> Result<Draft,
     if let Some(listed) = &mut listed {
         listed.leave_out(&resolution.unusable, &resolution.repeated);
     }
-    let draft = Draft { content, findings, resolution, told: listed.map(Listed::told), required, send_at };
+    let told = listed.map(Listed::told);
+    let mut draft = Draft { content, findings, resolution, told, terms: Terms::default(), send_at };
     fits(request, &draft).await?;
+    let Resolution { audience, questions, .. } = &mut draft.resolution;
+    let terms = terms::of_draft(app, &policy, request.person(), audience, questions).await;
+    draft.terms = terms.map_err(NoDraft::Unresolved)??;
     Ok(draft)
 }
 
@@ -174,11 +180,14 @@ fn findings(content: &Content) -> Vec<Finding> {
 async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
     let now = request.app.now();
     let (unaccepted, outline) = (draft.must_be_confirmed(), draft.outline());
-    let Draft { content, findings, resolution: Resolution { audience, questions, .. }, told, required, send_at } =
+    let Draft { content, findings, resolution: Resolution { mut audience, questions, .. }, told, terms, send_at } =
         draft;
     let state = if questions.is_empty() && !unaccepted { State::Pending } else { State::NeedsChoice };
     let fingerprint = match state {
-        State::Pending => plan::fingerprint(&content, &plan::batches(&audience)),
+        State::Pending => {
+            audience.around.clear();
+            plan::fingerprint(&content, &plan::batches(&audience))
+        }
         _ => String::new(),
     };
     let broadcast = Broadcast {
@@ -193,12 +202,13 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
         audience: outline,
         questions,
         fingerprint,
-        required,
+        required: terms.approvals,
+        terms,
         state,
         version: 1,
         revision: 1,
         created_at: now,
-        expires_at: now.after(request.app.policy.approval_ttl()),
+        expires_at: now.after(request.app.policy().approval_ttl()),
         approvals: Vec::new(),
         ending: None,
         hold: None,
@@ -242,7 +252,7 @@ pub async fn propose(
     let approvers: Vec<OpenId> = if broadcast.required == 0 {
         Vec::new()
     } else {
-        app.policy.approvers_for(&broadcast.author).cloned().collect()
+        app.policy().approvers_of(&broadcast.asked()).into_iter().cloned().collect()
     };
     for approver in &approvers {
         tx.insert_card(&broadcast.id, approver, CardRole::Approver, broadcast.revision, now).await?;

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::dispatch::Turn;
-use super::{App, Step, cards, dispatch, errands, inbox, letters, life, progress, tidy};
+use super::{App, Step, cards, dispatch, errands, inbox, letters, life, progress, rules, tidy};
 use crate::store::StoreError;
 
 /// How long a loop sleeps when nobody wakes it: what became due meanwhile waits at most this long.
@@ -22,6 +22,9 @@ const TIDY_EVERY: Duration = Duration::from_secs(2);
 /// How often the bot says that it is alive: the longest that `/readyz` takes to notice a store that takes no writes,
 /// beside the wait for the write itself.
 const BEAT_EVERY: Duration = Duration::from_secs(2);
+
+/// How often the policy file is looked at.
+const RULES_EVERY: Duration = Duration::from_secs(3);
 
 /// How often old memories are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
@@ -65,6 +68,7 @@ impl Workers {
         add(Kind::Life, 1);
         add(Kind::Prune, 1);
         add(Kind::Clock, 1);
+        add(Kind::Rules, 1);
         loops.spawn(with_replicas(Arc::clone(app), stopped.clone()));
         loops.spawn(dispatch_side_by_side(Arc::clone(app), stopped));
         Self { stop, loops }
@@ -91,11 +95,13 @@ enum Kind {
     Life,
     Prune,
     Clock,
+    Rules,
 }
 
 impl Kind {
-    const STEPS: [Kind; 8] = [
+    const STEPS: [Kind; 9] = [
         Kind::Life,
+        Kind::Rules,
         Kind::Inbox,
         Kind::Dispatch,
         Kind::Errands,
@@ -116,6 +122,7 @@ impl Kind {
             Kind::Tidy => tidy::step(app).await,
             Kind::Life => life::beat(app).await.map(|()| Step::Idle),
             Kind::Prune => tidy::prune(app).await.map(|()| Step::Idle),
+            Kind::Rules => Ok(rules::step(app).await),
             Kind::Clock => app.follow_clock().await.map(|()| Step::Idle),
         }
     }
@@ -127,7 +134,7 @@ impl Kind {
             Kind::Letters => Some(&app.wake.letters),
             Kind::Cards => Some(&app.wake.cards),
             Kind::Errands => Some(&app.wake.errands),
-            Kind::Progress | Kind::Tidy | Kind::Life | Kind::Prune | Kind::Clock => None,
+            Kind::Progress | Kind::Tidy | Kind::Life | Kind::Prune | Kind::Clock | Kind::Rules => None,
         }
     }
 
@@ -138,6 +145,7 @@ impl Kind {
             Kind::Life => BEAT_EVERY,
             Kind::Prune => PRUNE_EVERY,
             Kind::Clock => CLOCK_EVERY,
+            Kind::Rules => RULES_EVERY,
         }
     }
 }

@@ -25,9 +25,11 @@ use super::ids::{BroadcastId, ChatId, DepartmentId, MessageId, OpenId, Timestamp
 use super::language::Language;
 use super::lint::Finding;
 use super::plan;
+use super::policy::Terms;
 use super::report::Report;
 
 mod state;
+mod terms;
 mod time;
 
 pub use state::State;
@@ -68,8 +70,12 @@ pub struct Broadcast {
     pub questions: Vec<Question>,
     /// SHA-256 over the request bodies; what approvers approve. Empty while questions are open.
     pub fingerprint: String,
-    /// Distinct approvers needed; with 0 the author confirms.
+    /// Distinct approvers needed; with 0 the author confirms. Those of `terms`, or more where the rules have become
+    /// stricter since.
     pub required: u32,
+    /// What the rules asked for when it became pending.
+    #[serde(default)]
+    pub terms: Terms,
     pub state: State,
     /// Counts what a press decides about: state, content, targets. Travels in every button.
     pub version: i64,
@@ -117,6 +123,8 @@ pub enum Stale {
     Expired,
     /// The choice offered is not one of the candidates.
     NoSuchChoice,
+    /// Whoever approves has to type the headcount, and typed another number or none.
+    WrongHeadcount { typed: Option<u64> },
     /// Nothing is left that could be stopped.
     NothingLeft,
     /// No batch is in doubt.
@@ -359,6 +367,7 @@ mod tests {
             questions: vec![],
             fingerprint: "f".into(),
             required,
+            terms: Terms::default(),
             state: State::Pending,
             version: 1,
             revision: 1,

@@ -14,6 +14,7 @@ pub mod list;
 pub mod pace;
 pub mod plan;
 pub mod policy;
+pub mod quiet;
 pub mod quota;
 pub mod report;
 pub mod schedule;

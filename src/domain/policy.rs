@@ -8,7 +8,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::domain::command::CommandName;
-use crate::domain::ids::OpenId;
+use crate::domain::ids::{DepartmentId, OpenId};
+use crate::domain::quiet::QuietHours;
+
+mod people;
+mod rules;
+mod terms;
+
+pub use people::{Listed, People, Rolls};
+pub use rules::{ApproverRule, AuthorRule, Authors, Kind, Place, Rules, SizeRule};
+pub use terms::{Canary, Refusal, Share, Strayed, Terms, Tier, heads_of};
 
 /// What a person is to this bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,11 +109,23 @@ impl Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deed<'a> {
     Command(CommandName),
-    /// A press on a card, or a command that names a broadcast: `author` is who asked for that broadcast.
+    /// A press on a card, or a command that names a broadcast.
     Press {
         action: Action,
-        author: &'a OpenId,
+        of: Asked<'a>,
     },
+}
+
+/// What decides who has a say in a broadcast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked<'a> {
+    pub author: &'a OpenId,
+    /// Approvals that were asked for when it was proposed; 0: the author decides.
+    pub required: u32,
+    /// People it reaches; `None` where that is not known.
+    pub heads: Option<u64>,
+    /// The departments of which each holds the whole audience.
+    pub inside: &'a BTreeSet<DepartmentId>,
 }
 
 /// Why a person may not.
@@ -114,6 +135,10 @@ pub enum Denied {
     Stranger,
     AdminsOnly,
     ApproversOnly,
+    /// An approver, but for other departments than this one goes to.
+    OtherDepartments,
+    /// Proposed when the author could decide alone, which the rules do not allow any more.
+    NowApproved,
     AuthorOnly,
     AuthorAndApproversOnly,
     /// Approvals never count the author's own.
@@ -136,54 +161,105 @@ pub enum PolicyError {
 /// The rules of this deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Admins who may address the whole company; nobody, unless the rules say so.
-    everyone: BTreeSet<OpenId>,
-    admins: BTreeSet<OpenId>,
-    approvers: BTreeSet<OpenId>,
+    admins: People,
+    approvers: People,
     approvals_required: u32,
     approval_ttl: Duration,
+    /// Those of the policy file.
+    rules: Rules,
+    /// Who is on the lists that are kept in Feishu.
+    rolls: Rolls,
 }
 
 impl Policy {
     /// Puts the rules together. Without `approvals_required` it is 1 if there are approvers, else 0.
     ///
     /// # Errors
-    /// If there is no admin, or no admin at all could ever get the approvals that are required.
+    /// If there is no admin, or no admin at all could ever get the approvals that are required. Where lists in Feishu
+    /// say who they are, that is only known later, and is checked for each broadcast.
     pub fn new(
-        admins: BTreeSet<OpenId>,
-        approvers: BTreeSet<OpenId>,
+        admins: impl Into<People>,
+        approvers: impl Into<People>,
         approvals_required: Option<u32>,
         approval_ttl: Duration,
     ) -> Result<Self, PolicyError> {
+        let (admins, approvers) = (admins.into(), approvers.into());
         if admins.is_empty() {
             return Err(PolicyError::NoAdmins);
         }
         let required = approvals_required.unwrap_or(u32::from(!approvers.is_empty()));
-        // Nobody approves their own: what counts is the admin for whom most others are left.
-        let others = |admin: &OpenId| approvers.len() - usize::from(approvers.contains(admin));
-        let possible = admins.iter().map(others).max().unwrap_or(0);
-        if usize::try_from(required).is_ok_and(|required| required <= possible) {
-            Ok(Self { everyone: BTreeSet::new(), admins, approvers, approvals_required: required, approval_ttl })
-        } else if possible == 0 && !approvers.is_empty() {
-            Err(PolicyError::NobodyElseApproves)
-        } else {
-            Err(PolicyError::TooManyApprovals { required, possible })
+        let (rules, rolls) = (Rules::default(), Rolls::default());
+        let policy = Self { admins, approvers, approvals_required: required, approval_ttl, rules, rolls };
+        match policy.possible_approvals([]) {
+            Some(possible) if usize::try_from(required).is_ok_and(|required| required > possible) => {
+                Err(match possible == 0 && !policy.approvers.is_empty() {
+                    true => PolicyError::NobodyElseApproves,
+                    false => PolicyError::TooManyApprovals { required, possible },
+                })
+            }
+            _ => Ok(policy),
         }
     }
 
-    /// The same rules, with those who may address the whole company.
-    pub fn with_everyone(self, everyone: BTreeSet<OpenId>) -> Self {
-        Self { everyone, ..self }
+    /// The same, with the rules of a file in the place of those before.
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// The same, with lists as Feishu told them.
+    pub fn with_rolls(self, rolls: Rolls) -> Self {
+        Self { rolls, ..self }
+    }
+
+    pub fn rolls(&self) -> &Rolls {
+        &self.rolls
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// All lists in Feishu that anything here hangs on.
+    pub fn lists(&self) -> BTreeSet<&Listed> {
+        let authors = self.rules.authors.iter().filter_map(|rule| match &rule.who {
+            Authors::These(people) => Some(people),
+            Authors::Others => None,
+        });
+        let people = [&self.admins, &self.approvers, &self.rules.everyone].into_iter();
+        let people = people.chain(authors).chain(self.rules.approvers.iter().map(|rule| &rule.who));
+        people.flat_map(|people| &people.listed).collect()
+    }
+
+    /// How many could approve at the most, with these further approvers: for the admin for whom most others are left,
+    /// since nobody approves their own. `None` where lists in Feishu say who they are.
+    pub fn possible_approvals<'a>(&'a self, more: impl IntoIterator<Item = &'a People>) -> Option<usize> {
+        let mut approvers: BTreeSet<&OpenId> = BTreeSet::new();
+        for people in [&self.approvers].into_iter().chain(more) {
+            if !people.listed.is_empty() {
+                return None;
+            }
+            approvers.extend(&people.named);
+        }
+        if !self.admins.listed.is_empty() {
+            return Some(approvers.len());
+        }
+        let others = |admin: &OpenId| approvers.len() - usize::from(approvers.contains(admin));
+        Some(self.admins.named.iter().map(others).max().unwrap_or(0))
     }
 
     /// Whether this person may address the whole company.
     pub fn may_address_everyone(&self, person: &OpenId) -> bool {
-        self.everyone.contains(person) && self.roles(person).admin
+        self.rolls.include(&self.rules.everyone, person) && self.roles(person).admin
     }
 
-    /// Distinct approvers needed, never counting the author. 0: the author decides on the card.
+    /// Distinct approvers that the settings ask for, where the file has no rules by size.
     pub fn approvals_required(&self) -> u32 {
         self.approvals_required
+    }
+
+    /// Distinct approvers needed for so many people, never counting the author. 0: the author decides on the card.
+    pub fn approvals_for(&self, heads: Option<u64>) -> u32 {
+        self.rules.size(heads).map_or(self.approvals_required, |(size, _)| size.approvals)
     }
 
     /// How long a broadcast may wait for its approvals.
@@ -191,18 +267,50 @@ impl Policy {
         self.approval_ttl
     }
 
-    pub fn admins(&self) -> &BTreeSet<OpenId> {
+    /// When nothing may leave.
+    pub fn quiet(&self) -> Option<&QuietHours> {
+        self.rules.quiet.as_ref()
+    }
+
+    pub fn admins(&self) -> &People {
         &self.admins
     }
 
-    /// Those who may approve a broadcast of `author`: all approvers but the author. There may be fewer of them than
-    /// [`Policy::approvals_required`], and then such a broadcast can never be sent: better said at once.
-    pub fn approvers_for<'a>(&'a self, author: &'a OpenId) -> impl Iterator<Item = &'a OpenId> + 'a {
-        self.approvers.iter().filter(move |approver| *approver != author)
+    /// Those who may approve a broadcast: all approvers, and for one that stays inside of a department with approvers of
+    /// its own, these too. Never the author.
+    pub fn approvers_of(&self, asked: &Asked<'_>) -> BTreeSet<&OpenId> {
+        let mut approvers = self.rolls.all(&self.approvers);
+        for rule in self.rules.approvers.iter().filter(|rule| !rule.departments.is_disjoint(asked.inside)) {
+            approvers.extend(self.rolls.all(&rule.who));
+        }
+        approvers.remove(asked.author);
+        approvers
+    }
+
+    /// The departments for whose broadcasts this person is a further approver.
+    pub fn approves_for(&self, person: &OpenId) -> BTreeSet<DepartmentId> {
+        let own = self.rules.approvers.iter().filter(|rule| self.rolls.include(&rule.who, person));
+        own.flat_map(|rule| rule.departments.iter().cloned()).collect()
+    }
+
+    /// Whether this person is among [`Policy::approvers_of`], or is its author and an approver.
+    fn approves(&self, person: &OpenId, asked: &Asked<'_>) -> bool {
+        let own =
+            |rule: &&ApproverRule| !rule.departments.is_disjoint(asked.inside) && self.rolls.include(&rule.who, person);
+        self.rolls.include(&self.approvers, person) || self.rules.approvers.iter().any(|rule| own(&rule))
+    }
+
+    /// Whether an approval that this person gave still counts.
+    pub fn still_counts(&self, person: &OpenId, asked: &Asked<'_>) -> bool {
+        person != asked.author && self.approves(person, asked)
     }
 
     pub fn roles(&self, person: &OpenId) -> Roles {
-        Roles { admin: self.admins.contains(person), approver: self.approvers.contains(person) }
+        let own = self.rules.approvers.iter().any(|rule| self.rolls.include(&rule.who, person));
+        Roles {
+            admin: self.rolls.include(&self.admins, person),
+            approver: own || self.rolls.include(&self.approvers, person),
+        }
     }
 
     /// Whether `person` may do that.
@@ -210,14 +318,14 @@ impl Policy {
     /// # Errors
     /// Says why not.
     pub fn may(&self, person: &OpenId, deed: &Deed<'_>) -> Result<(), Denied> {
-        let roles = self.roles(person);
-        match *deed {
-            Deed::Command(command) => roles.may_use(command),
-            Deed::Press { action, author } => self.may_press(roles, action, person == author),
+        match deed {
+            Deed::Command(command) => self.roles(person).may_use(*command),
+            Deed::Press { action, of } => self.may_press(person, *action, of),
         }
     }
 
-    fn may_press(&self, roles: Roles, action: Action, is_author: bool) -> Result<(), Denied> {
+    fn may_press(&self, person: &OpenId, action: Action, asked: &Asked<'_>) -> Result<(), Denied> {
+        let (roles, is_author) = (self.roles(person), person == asked.author);
         // Taking back is the author's for good: who loses the right to send must still be able to stop.
         if is_author && matches!(action, Action::Cancel | Action::Recall) {
             return Ok(());
@@ -225,21 +333,29 @@ impl Policy {
         if roles.is_stranger() {
             return Err(if is_author { Denied::NoLongerAdmin } else { Denied::Stranger });
         }
+        let approves = self.approves(person, asked);
+        let elsewhere = |otherwise: Denied| if roles.approver { Denied::OtherDepartments } else { otherwise };
+        // Rules that ask for approvals by now count; those that ask for none any more do not.
+        let others_decide = asked.required > 0 || self.approvals_for(asked.heads) > 0;
         match action {
-            Action::Approve | Action::Reject if self.approvals_required > 0 => match (roles.approver, is_author) {
+            Action::Approve | Action::Reject if others_decide => match (approves, is_author) {
                 (true, false) => Ok(()),
                 (true, true) => Err(Denied::OwnBroadcast),
-                (false, _) => Err(Denied::ApproversOnly),
+                (false, true) if asked.required == 0 && roles.admin => Err(Denied::NowApproved),
+                (false, true) if roles.approver => Err(Denied::OwnBroadcast),
+                (false, _) => Err(elsewhere(Denied::ApproversOnly)),
             },
             Action::Approve | Action::Reject => author_and_admin(roles, is_author),
             Action::Pick | Action::Confirm | Action::Resend | Action::Settle | Action::Schedule => {
                 author_and_admin(roles, is_author)
             }
             Action::Cancel => Err(Denied::AuthorOnly),
-            Action::Recall => roles.approver.then_some(()).ok_or(Denied::AuthorAndApproversOnly),
             // To oneself, and nobody else.
             Action::Preview if is_author => author_and_admin(roles, is_author),
-            Action::Preview => roles.approver.then_some(()).ok_or(Denied::AuthorAndApproversOnly),
+            Action::Recall | Action::Preview => match approves {
+                true => Ok(()),
+                false => Err(elsewhere(Denied::AuthorAndApproversOnly)),
+            },
             Action::Refresh => roles.admin.then_some(()).ok_or(Denied::AdminsOnly),
         }
     }
@@ -278,9 +394,11 @@ mod tests {
         let somebody = id("somebody");
         for (i, person) in ["nobody", "admin", "approver", "both"].map(id).iter().enumerate() {
             let policy = policy(approvals);
-            let own = Deed::Press { action, author: person };
+            let inside = BTreeSet::new();
+            let asked = |author| Asked { author, required: approvals, heads: Some(1), inside: &inside };
+            let own = Deed::Press { action, of: asked(person) };
             assert_eq!(policy.may(person, &own), as_author[i], "{approvals} {person} {action:?} own");
-            let other = Deed::Press { action, author: &somebody };
+            let other = Deed::Press { action, of: asked(&somebody) };
             assert_eq!(policy.may(person, &other), else_[i], "{approvals} {person} {action:?} other");
         }
     }
@@ -403,8 +521,12 @@ mod tests {
 
     #[test]
     fn the_author_is_not_among_the_own_approvers() {
-        let policy = policy(1);
-        assert_eq!(policy.approvers_for(&id("both")).collect::<Vec<_>>(), [&id("approver")]);
-        assert_eq!(policy.approvers_for(&id("admin")).count(), 2);
+        let (policy, inside) = (policy(1), BTreeSet::new());
+        let approvers = |author: &str| {
+            let asked = Asked { author: &id(author), required: 1, heads: None, inside: &inside };
+            policy.approvers_of(&asked).into_iter().cloned().collect::<BTreeSet<OpenId>>()
+        };
+        assert_eq!(approvers("both"), ids(&["approver"]));
+        assert_eq!(approvers("admin"), ids(&["approver", "both"]));
     }
 }

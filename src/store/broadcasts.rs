@@ -64,6 +64,19 @@ impl Store {
         readable.collect()
     }
 
+    /// How many broadcasts of this author, proposed from then on, were sent or could still be.
+    pub async fn proposed_since(&self, author: &OpenId, from: Timestamp) -> Result<u64, StoreError> {
+        let row = sqlx::query(
+            "select count(*) as proposed from broadcasts where author = $1 and created_at >= $2
+             and state not in ('rejected', 'cancelled', 'expired', 'failed')",
+        )
+        .bind(author.as_str())
+        .bind(from.0)
+        .fetch_one(&mut *self.reader().await?)
+        .await?;
+        Ok(u64::try_from(row.try_get::<i64, _>("proposed")?).unwrap_or(0))
+    }
+
     /// Takes a broadcast that cannot be read out of the way of the others; nothing of it leaves.
     pub async fn set_aside(&self, id: &BroadcastId) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;

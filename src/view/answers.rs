@@ -204,18 +204,6 @@ pub fn no_public_url() -> Text {
     )
 }
 
-pub fn too_few_approvers(required: u32, possible: usize) -> Text {
-    Text::new(
-        format!(
-            "需要 {required} 位审批人，但除你之外只有 {possible} 位，这条群发永远无法通过，所以没有发起。请运维人员调整 BROADCAST_APPROVERS 或 APPROVALS_REQUIRED。"
-        ),
-        format!(
-            "This needs {}, but besides you there is only {possible}, so it could never be approved and was not proposed. Ask the operator to change BROADCAST_APPROVERS or APPROVALS_REQUIRED.",
-            count(required, "approver")
-        ),
-    )
-}
-
 pub fn see_private_chat(id: &BroadcastId) -> Text {
     Text::new(
         format!("群发 {id} 的预览已私信给你。"),

@@ -9,7 +9,7 @@ mod buttons;
 mod elements;
 mod login;
 
-pub use buttons::REASON_LETTERS_MAX;
+pub use buttons::{HEADCOUNT_FIELD, REASON_LETTERS_MAX};
 pub use elements::without_marks;
 pub use login::login;
 
@@ -18,7 +18,7 @@ use elements::{div, markdown, note, plain};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{Text, content as words, hold, lint, result, schedule, targets, text};
+use super::{Text, content as words, hold, lint, policy, result, schedule, targets, text};
 use crate::domain::audience::{Covered, DepartmentTarget, Outline, Question};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::content::Content;
@@ -306,6 +306,7 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
             if broadcast.required > 0 {
                 elements.push(markdown(&text::approvals(&approvals, broadcast.required)));
             }
+            elements.extend(policy::tier(broadcast).as_ref().map(note));
             let deadline = super::moment(broadcast.deadline(), facts.zone);
             elements.push(note(&text::deadline(&deadline, broadcast.required == 0, reader == Reader::Author)));
         }

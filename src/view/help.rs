@@ -33,6 +33,14 @@ pub fn denied(why: &Denied) -> Text {
             "Sorry, I only work for the admins and approvers of this bot.",
         ),
         Denied::AdminsOnly => Text::new("这一步只有管理员可以做。", "Only admins may do that."),
+        Denied::OtherDepartments => Text::new(
+            "你可以审批的部门不包括这条群发的范围。",
+            "You approve for other departments than this broadcast goes to.",
+        ),
+        Denied::NowApproved => Text::new(
+            "规则变了：这个人数的群发现在要别人审批。请取消后重新发起。",
+            "The rules have changed: a broadcast of this size now needs approval. Cancel it and propose it again.",
+        ),
         Denied::ApproversOnly => Text::new("这一步只有审批人可以做。", "Only approvers may do that."),
         Denied::AuthorOnly => Text::new("这一步只有发起人可以做。", "Only the author of this broadcast may do that."),
         Denied::AuthorAndApproversOnly => Text::new(

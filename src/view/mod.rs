@@ -14,6 +14,7 @@ pub mod hold;
 pub mod lint;
 pub mod lists;
 pub mod page;
+pub mod policy;
 pub mod result;
 pub mod samples;
 pub mod schedule;

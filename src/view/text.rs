@@ -1,6 +1,6 @@
 //! The sentences of cards, toasts and answers, in both languages.
 
-use super::{Text, count, hold};
+use super::{Text, count, hold, policy};
 use crate::domain::audience::Headcount;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::OpenId;
@@ -315,6 +315,7 @@ pub fn stale(stale: &Stale) -> Text {
         Stale::Expired => {
             ("已过期，没有发送；请让申请人重新发起", "Expired, nothing was sent; ask the author to propose it again")
         }
+        Stale::WrongHeadcount { typed } => return policy::wrong_headcount(*typed),
         Stale::NoSuchChoice => ("没有这个选项，请从列表里选择", "That is not one of the choices"),
         Stale::NothingLeft => ("已经全部发出，没有可取消的了", "Everything has left already; nothing to cancel"),
         Stale::NothingInDoubt => ("没有结果未知的批次了", "No batch is in doubt any more"),

@@ -129,7 +129,7 @@ async fn take(
             if !message.sender_is_user {
                 return (Outcome::Ignored, acknowledged());
             }
-            if rooms.app.policy.roles(&message.sender).is_stranger() {
+            if rooms.app.policy().roles(&message.sender).is_stranger() {
                 stranger::answer(&rooms.app, message);
                 return (Outcome::Stranger, acknowledged());
             }

@@ -18,6 +18,7 @@ mod kill;
 mod login;
 mod lookup;
 mod model;
+mod policy;
 mod program;
 mod queue;
 mod quota;

@@ -113,6 +113,7 @@ fn proposed(size: &Size) -> Broadcast {
         questions: if size.question { vec![Question { typed: "客服部".into(), candidates }] } else { vec![] },
         fingerprint: String::new(),
         required: size.required,
+        terms: Default::default(),
         state: if size.question { State::NeedsChoice } else { State::Pending },
         version: 1,
         revision: 1,

@@ -6,7 +6,7 @@ use super::elements::plain;
 use super::{Facts, Reader, Room, short};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::report::Doubtful;
-use crate::view::{Text, hold, lint, moment, samples, schedule, text};
+use crate::view::{Text, hold, lint, moment, policy, samples, schedule, text};
 
 pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     let broadcast = facts.broadcast;
@@ -24,7 +24,8 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
         let label = lint::accept_button(broadcast.required > 0);
         row.push(button(broadcast, "confirm", &label, "danger", Some(&lint::accept_confirm())));
     }
-    if broadcast.state == State::Pending && decides && broadcast.hold.is_none() {
+    let may_approve = broadcast.state == State::Pending && decides && broadcast.hold.is_none();
+    if may_approve && !broadcast.terms.type_headcount {
         row.push(button(broadcast, "approve", &text::approve_button(author), "primary_filled", None));
     }
     let stoppable = broadcast.state.is_undecided()
@@ -67,6 +68,9 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
                 .collect::<Vec<_>>(),
         })),
     }
+    if may_approve && broadcast.terms.type_headcount {
+        elements.push(approve_form(broadcast, author));
+    }
     if author && broadcast.state == State::Pending {
         elements.push(picker(facts));
     }
@@ -84,6 +88,33 @@ fn twice(room: Room, doubtful: &Doubtful) -> Text {
     let named: Vec<String> = doubtful.named.iter().map(|name| short(room, name)).collect();
     text::resend_confirm(&named, doubtful.ids, doubtful.headcount)
 }
+
+/// Approves only beside the right number.
+fn approve_form(broadcast: &Broadcast, author: bool) -> Value {
+    let known = broadcast.audience.headcount.known > 0;
+    json!({
+        "tag": "form",
+        "name": "approve_form",
+        "elements": [
+            { "tag": "input", "name": HEADCOUNT_FIELD, "placeholder": plain(&policy::headcount_placeholder(known)),
+              "required": true, "width": "fill", "max_length": HEADCOUNT_LETTERS_MAX },
+            {
+                "tag": "button",
+                "name": "approve",
+                "type": "primary_filled",
+                "text": plain(&text::approve_button(author)),
+                "form_action_type": "submit",
+                "behaviors": [callback(broadcast, "approve")],
+            },
+        ],
+    })
+}
+
+/// The input for the headcount, as it comes back in a press.
+pub const HEADCOUNT_FIELD: &str = "headcount";
+
+/// Letters of a headcount, with the commas and the word that people write along.
+const HEADCOUNT_LETTERS_MAX: usize = 20;
 
 /// When it is to leave, to be chosen; the option's value is the moment.
 fn picker(facts: &Facts<'_>) -> Value {

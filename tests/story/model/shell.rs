@@ -32,7 +32,7 @@ pub(super) struct Claim {
 
 /// `app::press::decide`. `None`: the toast says why not, and nothing changes.
 pub(super) fn press(tx: &mut Tx, policy: &Policy, press: &Press, now: Timestamp) -> Result<Option<()>, Conflict> {
-    let deed = Deed::Press { action: press.action, author: &tx.sees.broadcast.author };
+    let deed = Deed::Press { action: press.action, of: tx.sees.broadcast.asked() };
     if policy.may(press.person, &deed).is_err() {
         return Ok(None);
     }
@@ -42,7 +42,8 @@ pub(super) fn press(tx: &mut Tx, policy: &Policy, press: &Press, now: Timestamp)
         Action::Pick => return pick(tx, press.version, now),
         Action::Approve => {
             let mut broadcast = broadcast;
-            broadcast.approvals.retain(|approval| policy.roles(&approval.by).approver);
+            broadcast.approvals.retain(|approval| policy.still_counts(&approval.by, &before.asked()));
+            broadcast.required = broadcast.required.max(policy.approvals_for(before.asked().heads));
             broadcast.approve(press.person, press.version, now)
         }
         Action::Reject => broadcast.reject(press.person, None, press.version, now),
