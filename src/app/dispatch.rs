@@ -109,9 +109,15 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
         refuse_tampered(app, broadcast).await?;
         return Ok(None);
     }
+    if let Some(until) = quiet_until(app, now) {
+        drop(tx);
+        wait(app, &next, now, WaitCause::QuietHours, until).await?;
+        return Ok(None);
+    }
     if !tx.book(&claim.batch, Day::of(now)).await? {
         drop(tx);
-        wait_for_quota(app, &next, now).await?;
+        // Today's messages do not suffice for this batch, nor for those behind it.
+        wait(app, &next, now, WaitCause::Quota, Day::of(now).over()).await?;
         return Ok(None);
     }
     let started = broadcast.clone().follow(&Report::of(&tx.batches(&broadcast.id).await?), now);
@@ -205,13 +211,18 @@ async fn show_waiting(app: &App, until: Timestamp) -> Result<(), StoreError> {
     postpone(app, tx, next, WaitCause::Pace, until).await
 }
 
-/// Today's messages do not suffice for this batch, nor for those behind it. Nothing was asked of Feishu.
-async fn wait_for_quota(app: &App, seen: &Batch, now: Timestamp) -> Result<(), StoreError> {
+/// When the quiet hours of the rules are over; none outside of them.
+fn quiet_until(app: &App, now: Timestamp) -> Option<Timestamp> {
+    app.policy().quiet().map(|quiet| quiet.next_allowed(now, &app.zone)).filter(|until| *until > now)
+}
+
+/// A batch that may not leave yet, for a reason of our own. Nothing was asked of Feishu.
+async fn wait(app: &App, seen: &Batch, now: Timestamp, cause: WaitCause, until: Timestamp) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
     tx.broadcast(&seen.broadcast).await?;
     let Some(next) = tx.next_batch(now).await?.filter(|next| next == seen) else { return Ok(()) };
-    tracing::info!(broadcast = %next.broadcast, seq = next.seq, heads = next.heads, "the day's messages do not suffice");
-    postpone(app, tx, next, WaitCause::Quota, Day::of(now).over()).await
+    tracing::info!(broadcast = %next.broadcast, seq = next.seq, heads = next.heads, ?cause, "a batch waits");
+    postpone(app, tx, next, cause, until).await
 }
 
 /// Lets a batch wait that has not been taken, visibly.
@@ -363,8 +374,10 @@ pub async fn follow(tx: &mut Tx, id: &crate::domain::ids::BroadcastId, now: Time
     let Some(before) = tx.broadcast(id).await? else {
         return Err(StoreError::Unreadable("a batch without its broadcast".into()));
     };
-    let report = Report::of(&tx.batches(id).await?);
+    let batches = tx.batches(id).await?;
+    let report = Report::of(&batches);
     let after = before.clone().follow(&report, now);
+    let after = after.clone().hear_first_wave(&batches, now).unwrap_or(after);
     tx.update_broadcast(&after, before.revision).await?;
     tx.want_cards(id, after.revision, now).await?;
     if let (Some(hold), None) = (after.hold, before.hold) {

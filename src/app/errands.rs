@@ -270,7 +270,7 @@ fn again(app: &App, before: &Broadcast, audience: &Audience, terms: &Terms, now:
         id: draw_id(app),
         audience: audience.outline(),
         questions: vec![],
-        fingerprint: plan::fingerprint(&before.content, &plan::batches(audience)),
+        fingerprint: String::new(),
         required: terms.approvals,
         terms: terms.clone(),
         state: State::Pending,
@@ -286,8 +286,10 @@ fn again(app: &App, before: &Broadcast, audience: &Audience, terms: &Terms, now:
         repairs: Some(before.id.clone()),
         send_at: None,
         wake_at: None,
+        wave: None,
         ..before.clone()
     }
+    .planned(audience)
 }
 
 /// Those of the ids that Feishu knows and that are active: nobody twice, and nobody who was reached by another of the

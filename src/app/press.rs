@@ -248,7 +248,7 @@ fn on_terms(app: &App, after: Broadcast, audience: &mut Audience) -> Result<Broa
         return Ok(after);
     }
     audience.around.clear();
-    Ok(after.on_terms(terms))
+    Ok(after.on_terms(terms, audience))
 }
 
 /// The author says that what was found in the content is meant.

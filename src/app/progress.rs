@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{App, Step};
+use super::{App, Step, dispatch};
 use crate::domain::batch::Progress;
 use crate::feishu::error::Class;
 use crate::store::StoreError;
@@ -51,6 +51,7 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     let next = next.map(|pause| now.after(pause));
     let mut tx = app.store.begin().await?;
     let broadcast = tx.broadcast(&poll.broadcast).await?;
+    let is_in_waves = broadcast.as_ref().and_then(|broadcast| broadcast.wave).is_some_and(|wave| !wave.over);
     match progress {
         Some((progress, changed, same)) => {
             tx.record_progress(&poll, Some(progress), same, next).await?;
@@ -65,6 +66,11 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
             }
         }
         None => tx.record_progress(&poll, None, poll.polls_same, next).await?,
+    }
+    if is_in_waves {
+        // Also where no number has changed: patience may be over.
+        dispatch::follow(&mut tx, &poll.broadcast, now).await?;
+        app.wake.dispatch.notify_one();
     }
     tx.commit().await?;
     app.wake.cards.notify_one();

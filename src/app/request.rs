@@ -183,14 +183,7 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
     let Draft { content, findings, resolution: Resolution { mut audience, questions, .. }, told, terms, send_at } =
         draft;
     let state = if questions.is_empty() && !unaccepted { State::Pending } else { State::NeedsChoice };
-    let fingerprint = match state {
-        State::Pending => {
-            audience.around.clear();
-            plan::fingerprint(&content, &plan::batches(&audience))
-        }
-        _ => String::new(),
-    };
-    let broadcast = Broadcast {
+    let mut broadcast = Broadcast {
         id: draw_id(request.app),
         author: request.person().clone(),
         origin: Origin {
@@ -201,7 +194,7 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
         content,
         audience: outline,
         questions,
-        fingerprint,
+        fingerprint: String::new(),
         required: terms.approvals,
         terms,
         state,
@@ -218,7 +211,12 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
         repairs: None,
         send_at,
         wake_at: None,
+        wave: None,
     };
+    if state == State::Pending {
+        audience.around.clear();
+        broadcast = broadcast.planned(&audience);
+    }
     let mut tx = request.app.store.begin().await?;
     tx.insert_broadcast(&broadcast, &audience).await?;
     tx.insert_card(&broadcast.id, &broadcast.author, CardRole::Author, broadcast.revision, now).await?;
@@ -248,7 +246,7 @@ pub async fn propose(
     audience: &Audience,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    tx.insert_batches(broadcast, audience, &plan::batches(audience), now).await?;
+    tx.insert_batches(broadcast, audience, &broadcast.batches(audience), now).await?;
     let approvers: Vec<OpenId> = if broadcast.required == 0 {
         Vec::new()
     } else {

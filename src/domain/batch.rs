@@ -95,6 +95,8 @@ pub enum WaitCause {
     Credentials,
     /// The day's messages are used up.
     Quota,
+    /// The rules let nothing leave at this time of day.
+    QuietHours,
 }
 
 /// Why the outcome of a call is not known.

@@ -24,9 +24,9 @@ use super::hold::{Hold, HoldCause, REFUSALS_MAX};
 use super::ids::{BroadcastId, ChatId, DepartmentId, MessageId, OpenId, Timestamp};
 use super::language::Language;
 use super::lint::Finding;
-use super::plan;
 use super::policy::Terms;
 use super::report::Report;
+use super::wave::Wave;
 
 mod state;
 mod terms;
@@ -106,6 +106,9 @@ pub struct Broadcast {
     /// When time moves it next: the countdown before `send_at`, and `send_at` itself.
     #[serde(default)]
     pub wake_at: Option<Timestamp>,
+    /// Its first wave, where only a few get it before the rest does.
+    #[serde(default)]
+    pub wave: Option<Wave>,
 }
 
 /// Why a move is not possible (any more). None of these changes anything.
@@ -211,7 +214,7 @@ impl Broadcast {
     fn ask_for_approval(mut self, audience: &Audience) -> Self {
         let state = if self.questions.is_empty() && !self.unaccepted { State::Pending } else { State::NeedsChoice };
         if state == State::Pending {
-            self.fingerprint = plan::fingerprint(&self.content, &plan::batches(audience));
+            self = self.planned(audience);
         }
         self.moved(state)
     }
@@ -382,6 +385,7 @@ mod tests {
             repairs: None,
             send_at: None,
             wake_at: None,
+            wave: None,
         }
     }
 

@@ -16,6 +16,8 @@ pub enum HoldCause {
     Restored,
     /// The time it was scheduled for passed unnoticed, by more than [`AWAY_MAX`].
     Late,
+    /// So many of those who got it first were invalid or not reached.
+    FirstWave { bad: u64, of: u64 },
     /// Batch after batch was refused with this code.
     Refused { code: i64 },
 }

@@ -18,3 +18,4 @@ pub mod quiet;
 pub mod quota;
 pub mod report;
 pub mod schedule;
+pub mod wave;

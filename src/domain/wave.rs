@@ -62,7 +62,8 @@ fn first_wave(audience: &Audience, canary: Canary) -> Option<BTreeSet<String>> {
     let mut departments: Vec<&DepartmentTarget> = audience.departments.iter().collect();
     departments.sort_by_key(|department| department.headcount.unwrap_or(u64::MAX));
     let people = audience.named_people().map(|(_, id)| (id.to_owned(), 1));
-    let departments = departments.iter().map(|found| (found.id.key().into_owned(), found.headcount.unwrap_or(u64::MAX)));
+    let departments =
+        departments.iter().map(|found| (found.id.key().into_owned(), found.headcount.unwrap_or(u64::MAX)));
     let mut first = BTreeSet::new();
     let mut reached: u64 = 0;
     for (key, heads) in people.chain(departments) {
@@ -85,7 +86,10 @@ pub enum Word {
     Settling,
     Good,
     /// So many of so many were invalid or not reached.
-    Bad { bad: u64, of: u64 },
+    Bad {
+        bad: u64,
+        of: u64,
+    },
 }
 
 /// Reads the outcome of the first wave from its batches.
@@ -134,7 +138,7 @@ pub fn word(wave: &Wave, batches: &[Batch], canary: Canary, now: Timestamp) -> W
 #[cfg(test)]
 mod tests {
     use super::super::audience::PersonTarget;
-    use super::super::batch::{InvalidIds, Progress};
+    use super::super::batch::{InvalidIds, Outcome, Progress};
     use super::super::ids::{BroadcastId, DepartmentId, OpenId};
     use super::super::policy::Share;
     use super::*;
@@ -186,11 +190,18 @@ mod tests {
     }
 
     fn accepted(ids: usize, invalid: usize, progress: Option<(u64, u64)>) -> Batch {
-        let mut batch = Batch::planned(BroadcastId::parse("K7M2QX").expect("a test id"), 1, ids, Timestamp(0));
-        batch.state = BatchState::Accepted;
-        batch.outcome.invalid = InvalidIds { open_ids: vec!["ou_x".into(); invalid], ..InvalidIds::default() };
-        batch.progress = progress.map(|(valid, reached)| Progress { valid, reached, read: 0 });
-        batch
+        let invalid = InvalidIds { open_ids: vec!["ou_x".into(); invalid], ..InvalidIds::default() };
+        Batch {
+            broadcast: BroadcastId::parse("K7M2QX").expect("a test id"),
+            seq: 1,
+            state: BatchState::Accepted,
+            ids,
+            heads: ids as u64,
+            attempts: 1,
+            not_before: Timestamp(0),
+            outcome: Outcome { invalid, ..Outcome::default() },
+            progress: progress.map(|(valid, reached)| Progress { valid, reached, read: 0 }),
+        }
     }
 
     #[test]

@@ -60,6 +60,7 @@ async fn next_batch(connection: &mut AnyConnection, now: Timestamp) -> Result<Op
         "select b.broadcast, b.seq, b.state, b.ids, b.heads, b.attempts, b.not_before, b.outcome, b.progress
          from broadcasts c join batches b on b.broadcast = c.id
          where c.state in ('approved', 'sending') and c.held = 0 and b.state = 'planned' and b.not_before <= $1
+           and (c.gate is null or b.seq <= c.gate)
            and b.seq = (select min(p.seq) from batches p where p.broadcast = c.id and p.state = 'planned')
            and not exists (select 1 from batches d where d.broadcast = c.id and d.state = 'in-doubt')
            and exists (select 1 from life where alive_at > $2)
@@ -256,7 +257,8 @@ impl Tx {
             "update batches set state = 'sending', not_before = $2, fence = fence + 1, attempts = attempts + 1
              where broadcast = $3 and state = 'planned' and not_before <= $1
                and seq = (select min(seq) from batches where broadcast = $3 and state = 'planned')
-               and exists (select 1 from broadcasts where id = $3 and state in ('approved', 'sending') and held = 0)
+               and exists (select 1 from broadcasts where id = $3 and state in ('approved', 'sending') and held = 0
+                           and (gate is null or batches.seq <= gate))
                and not exists (select 1 from batches where broadcast = $3 and state = 'in-doubt')
              returning broadcast, seq, state, targets, labels, ids, heads, attempts, not_before, outcome, progress, fence",
         )

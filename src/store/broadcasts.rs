@@ -140,8 +140,8 @@ impl Tx {
     /// `Conflict` when the id is taken: draw another one.
     pub async fn insert_broadcast(&mut self, broadcast: &Broadcast, audience: &Audience) -> Result<(), StoreError> {
         let done = sqlx::query(
-            "insert into broadcasts (id, author, state, revision, created_at, expires_at, doc, held, wake_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing",
+            "insert into broadcasts (id, author, state, revision, created_at, expires_at, doc, held, wake_at, gate)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict do nothing",
         )
         .bind(broadcast.id.as_str())
         .bind(broadcast.author.as_str())
@@ -152,6 +152,7 @@ impl Tx {
         .bind(to_document(broadcast))
         .bind(i64::from(broadcast.hold.is_some()))
         .bind(broadcast.wake_at.map(|moment| moment.0))
+        .bind(broadcast.wave.and_then(|wave| wave.gate()))
         .execute(self.connection())
         .await?;
         if done.rows_affected() != 1 {
@@ -201,7 +202,8 @@ impl Tx {
     /// `Conflict` when somebody changed it in between.
     pub async fn update_broadcast(&mut self, broadcast: &Broadcast, read: i64) -> Result<(), StoreError> {
         let done = sqlx::query(
-            "update broadcasts set state = $3, revision = $4, doc = $5, held = $6, expires_at = $7, wake_at = $8
+            "update broadcasts
+             set state = $3, revision = $4, doc = $5, held = $6, expires_at = $7, wake_at = $8, gate = $9
              where id = $1 and revision = $2",
         )
         .bind(broadcast.id.as_str())
@@ -212,6 +214,7 @@ impl Tx {
         .bind(i64::from(broadcast.hold.is_some()))
         .bind(broadcast.deadline().0)
         .bind(broadcast.wake_at.map(|moment| moment.0))
+        .bind(broadcast.wave.and_then(|wave| wave.gate()))
         .execute(self.connection())
         .await?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }

@@ -25,6 +25,7 @@ pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usi
     lines.extend(doubt(broadcast, report));
     lines.extend(once_in_doubt(report));
     lines.extend(broadcast.hold.map(|held| hold::cause(held.cause)));
+    lines.extend(first_wave(broadcast));
     // What waits for a person does not go on by itself.
     lines.extend(waiting(report, zone).filter(|_| broadcast.hold.is_none() && report.in_doubt == 0));
     if !report.message_ids.is_empty() {
@@ -61,6 +62,19 @@ fn batches(report: &Report) -> Text {
     Text::new(zh, en)
 }
 
+/// Only a few have it so far, or get it first.
+fn first_wave(broadcast: &Broadcast) -> Option<Text> {
+    let wave = broadcast.wave.filter(|wave| !wave.over && broadcast.hold.is_none() && !broadcast.state.is_settled())?;
+    let people = wave.people;
+    Some(Text::new(
+        format!("先发给 {people} 人：送达情况正常，其余的自动跟上；不正常就停下来问发起人"),
+        format!(
+            "{} first: if it arrives as it should, the rest follows by itself; if not, its author is asked",
+            count(people, "person")
+        ),
+    ))
+}
+
 fn doubt(broadcast: &Broadcast, report: &Report) -> Option<Text> {
     (broadcast.state == State::InDoubt && report.in_doubt > 0).then(|| {
         Text::new(
@@ -82,10 +96,17 @@ fn waiting(report: &Report, zone: &TimeZone) -> Option<Text> {
             ),
         ));
     }
+    if cause == WaitCause::QuietHours {
+        let until = moment(until, zone);
+        return Some(Text::new(
+            format!("等待中：现在是免打扰时段（公司的群发规则），{until} 开始发"),
+            format!("Waiting: these are the company's quiet hours; it leaves at {until}"),
+        ));
+    }
     // Seconds matter here: most waits are shorter than a minute.
     let (until, end) = (time_of_day(until, zone), time_of_day(end, zone));
     let (zh, en) = match cause {
-        WaitCause::Quota => ("额度", "quota"),
+        WaitCause::Quota | WaitCause::QuietHours => ("额度或时段", "quota or quiet hours"),
         WaitCause::Pace => ("按飞书的调用上限排队", "in line for Feishu's limit of calls"),
         WaitCause::RateLimit => ("飞书要求放慢", "Feishu asked to slow down"),
         WaitCause::Unreachable => ("暂时连不上飞书（尚未发出）", "Feishu cannot be reached (nothing has left)"),

@@ -128,6 +128,7 @@ fn proposed(size: &Size) -> Broadcast {
         repairs: None,
         send_at: None,
         wake_at: None,
+        wave: None,
     }
 }
 

@@ -1,8 +1,13 @@
 //! What the rules ask of a broadcast, and who has a say in it.
 
-use super::{Broadcast, Stale};
-use crate::domain::audience::Headcount;
+use super::{Broadcast, Stale, State};
+use crate::domain::audience::{Audience, Headcount};
+use crate::domain::batch::Batch;
+use crate::domain::hold::HoldCause;
+use crate::domain::ids::Timestamp;
+use crate::domain::plan::{self, Targets};
 use crate::domain::policy::{Asked, Terms, heads_of};
+use crate::domain::wave::{self, Word};
 
 impl Broadcast {
     /// What decides who has a say in it.
@@ -34,7 +39,35 @@ impl Broadcast {
     }
 
     /// The same, needing what the rules ask for. Only for one that has become pending by this very move.
-    pub fn on_terms(self, terms: Terms) -> Self {
-        Self { required: terms.approvals, terms, ..self }
+    pub fn on_terms(self, terms: Terms, audience: &Audience) -> Self {
+        Self { required: terms.approvals, terms, ..self }.planned(audience)
+    }
+
+    /// The calls it consists of, in their order.
+    pub fn batches(&self, audience: &Audience) -> Vec<Targets> {
+        wave::plan(audience, self.terms.canary).0
+    }
+
+    /// The same, with the fingerprint of its calls: what approvers approve.
+    pub fn planned(mut self, audience: &Audience) -> Self {
+        let (batches, wave) = wave::plan(audience, self.terms.canary);
+        self.fingerprint = plan::fingerprint(&self.content, &batches);
+        self.wave = wave;
+        self
+    }
+
+    /// What the first wave says, from all batches in their order. `None` where that changes nothing.
+    pub fn hear_first_wave(mut self, batches: &[Batch], now: Timestamp) -> Option<Self> {
+        let canary = self.terms.canary.filter(|_| self.state == State::Sending && self.hold.is_none())?;
+        let wave = self.wave.as_mut().filter(|wave| !wave.over)?;
+        match wave::word(wave, batches, canary, now) {
+            Word::Wait => return None,
+            Word::Settling if wave.since.is_some() => return None,
+            Word::Settling => wave.since = Some(now),
+            Word::Good => wave.over = true,
+            Word::Bad { bad, of } => return self.on_hold(HoldCause::FirstWave { bad, of }, now),
+        }
+        self.revision += 1;
+        Some(self)
     }
 }

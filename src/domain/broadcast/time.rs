@@ -1,6 +1,8 @@
 //! What time does to a broadcast, and what its author says after time has done it: deadlines, the moment to leave, and
 //! holds.
 
+use std::time::Duration;
+
 use super::{Broadcast, Ending, Stale, State};
 use crate::domain::hold::{AWAY_MAX, Hold, HoldCause};
 use crate::domain::ids::Timestamp;
@@ -13,8 +15,13 @@ impl Broadcast {
         self.send_at.map_or(self.expires_at, |at| self.expires_at.min(at.after(AWAY_MAX)))
     }
 
-    /// Nothing more is to be decided: it leaves now, or at its time.
+    /// Nothing more is to be decided: it leaves now, or at its time, which is not before it has rested for as long as the
+    /// rules ask.
     pub(super) fn released(mut self, now: Timestamp) -> Self {
+        if self.terms.cooling_off_ms > 0 && self.state == State::Pending {
+            let rested = now.after(Duration::from_millis(self.terms.cooling_off_ms));
+            self.send_at = Some(self.send_at.map_or(rested, |at| at.max(rested)));
+        }
         match self.send_at.filter(|at| *at > now) {
             Some(at) => {
                 self = self.moved(State::Scheduled);
@@ -94,6 +101,9 @@ impl Broadcast {
         }
         if self.version != version {
             return Err(Stale::Outdated);
+        }
+        if let (Some(HoldCause::FirstWave { .. }), Some(wave)) = (self.hold.map(|hold| hold.cause), &mut self.wave) {
+            wave.over = true;
         }
         self.hold = None;
         match self.state {

@@ -69,7 +69,7 @@ impl Day<'_> {
         let words = broadcast.content.plain();
         ensure!(broadcast.state.is_settled(), "is {}", broadcast.state.as_str());
         let audience = self.stage.bot.app.store.begin().await?.audience(&broadcast.id).await?;
-        let plan = if broadcast.questions.is_empty() { plan::batches(&audience) } else { vec![] };
+        let plan = if broadcast.questions.is_empty() { broadcast.batches(&audience) } else { vec![] };
         let batches = self.stage.bot.app.store.batches(&broadcast.id).await?;
         ensure!(plan.len() == batches.len(), "{} batches of {} planned", batches.len(), plan.len());
         let of_it = self.tenant.tasks().into_iter().filter(|task| task.content()["text"] == words.as_str());
