@@ -1,6 +1,8 @@
 //! The rules of a company: who may author what, who approves, how many have to, and that a file which changes is
 //! followed, one that breaks is not.
 
+mod rosters;
+
 use std::path::PathBuf;
 
 use feishu_broadcast::store::broadcasts::Which;
