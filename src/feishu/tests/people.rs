@@ -282,10 +282,11 @@ async fn every_look_up_may_be_made_from_a_task_of_its_own() {
 async fn a_list_of_people_is_whole_or_no_list() {
     let sales = DepartmentId::new("od-1").expect("an id");
     let names = |ids: Option<Vec<OpenId>>| ids.map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>());
-    let stub = signed_in(|seen, nth| match (seen.target.contains("/group/"), nth) {
-        (true, 0) => Reply::ok(json!({"memberlist": [{"member_id": "ou_1", "member_type": "user"}],
+    let listed = |data: Value| Reply::ok(json!({"code": 0, "data": data}));
+    let stub = signed_in(move |seen, nth| match (seen.target.contains("/group/"), nth) {
+        (true, 0) => listed(json!({"memberlist": [{"member_id": "ou_1", "member_type": "user"}],
             "has_more": true, "page_token": "p2"})),
-        (true, _) => Reply::ok(json!({"memberlist": [{"member_id": "od-2", "member_type": "department"},
+        (true, _) => listed(json!({"memberlist": [{"member_id": "od-2", "member_type": "department"},
             {"member_id": "ou_2", "member_type": "user"}], "has_more": false})),
         _ => page(json!([{"open_id": "ou_3"}, {"open_id": "ou_4", "status": {"is_resigned": true}}]), None),
     });
@@ -308,7 +309,7 @@ async fn a_list_of_people_is_whole_or_no_list() {
         json!({"memberlist": [{"member_id": format!("ou_{n}"), "member_type": "user"}],
         "has_more": true, "page_token": format!("p{n}")})
     };
-    let endless = signed_in(move |_, nth| Reply::ok(item(nth)));
+    let endless = signed_in(move |_, nth| listed(item(nth)));
     endless.feishu.members_of_group(NOW, "g1").await.expect_err("no end");
     assert_eq!(endless.seen("/simplelist").len(), 10);
 }
