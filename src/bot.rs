@@ -12,7 +12,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use crate::app::clock::Clock;
 use crate::app::rules::RulesFile;
 use crate::app::worker::Workers;
-use crate::app::{App, Parts, tidy};
+use crate::app::{App, Parts, rosters, tidy};
 use crate::config::{Config, PolicyFile};
 use crate::feishu::envelope::Door;
 use crate::feishu::{Feishu, Settings};
@@ -95,6 +95,7 @@ impl Bot {
             app.follow_clock().await?;
         }
         tidy::begin(&app).await?;
+        rosters::begin(&app).await?;
         let door = Door {
             app_id: config.app_id,
             verification_token: config.verification_token,

@@ -25,6 +25,7 @@ pub mod places;
 pub mod press;
 pub mod progress;
 pub mod request;
+pub mod rosters;
 pub mod rules;
 pub mod secrets;
 pub mod stranger;
@@ -87,6 +88,7 @@ pub struct App {
     pub feishu: Feishu,
     pub clock: Arc<dyn Clock>,
     pub rules: rules::Rules,
+    pub rosters: rosters::Rosters,
     pub secrets: secrets::Secrets,
     /// The https origin under which browsers reach the bot; without it there is no `/login`.
     pub public_url: Option<Url>,
@@ -144,6 +146,7 @@ impl App {
             feishu,
             clock,
             rules: rules::Rules::new(policy, rules_file),
+            rosters: rosters::Rosters::default(),
             secrets,
             public_url,
             zone,

@@ -1,6 +1,8 @@
 //! A press on a card: decided from local state in one transaction, answered with a toast at once. The new state of
 //! every copy follows after the answer.
 
+mod choice;
+
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,7 +10,6 @@ use serde_json::Value;
 use super::attachments::What;
 use super::letters::{text_content, uuid};
 use super::{App, errands, request};
-use crate::domain::audience::Audience;
 use crate::domain::batch::BatchState;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::command::half_width;
@@ -22,7 +23,7 @@ use crate::store::inbox::{Arrival, Kind, Seen};
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
-use crate::view::{Text, answers, cards, help, hold, policy, result, schedule as said, text};
+use crate::view::{answers, cards, help, hold, result, schedule as said, text};
 
 /// How long after a press its cards may change. Source: contract "click": an update at least 300 ms after the answer,
 /// or the client rolls it back.
@@ -139,7 +140,7 @@ async fn act(
     let before = broadcast;
     let broadcast = before.clone();
     let moved = match press.action {
-        Action::Pick => return pick(app, tx, before, press, now).await,
+        Action::Pick => return choice::pick(app, tx, before, press, now).await,
         Action::Approve => {
             // Whoever may no longer approve does not count any more either, and rules that have become stricter do.
             let (mut broadcast, policy, asked) = (broadcast, app.policy(), before.asked());
@@ -173,7 +174,7 @@ async fn act(
             return Ok(Ok(Toast::info(answers::refreshing())));
         }
         Action::Confirm if before.hold.is_none() && before.unaccepted => {
-            return accept_findings(app, tx, before, press.version, now).await;
+            return choice::accept_findings(app, tx, before, press.version, now).await;
         }
         Action::Confirm => return go_on(app, tx, before, press.version).await,
         Action::Recall => return Ok(Ok(Toast::info(answers::recall_comes_later()))),
@@ -187,33 +188,6 @@ async fn act(
         errands::give_back(tx, &after, now).await?;
         cancel_planned(tx, &after.id).await?;
         tell_author(tx, &after, &Report::default(), now).await?;
-    }
-    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
-    Ok(Ok(Toast::success(answers::decided(press.action, &after))))
-}
-
-/// The author chooses among namesakes; with the last choice the approvers are asked.
-async fn pick(
-    app: &App,
-    tx: &mut Tx,
-    before: &Broadcast,
-    press: &Press,
-    now: Timestamp,
-) -> Result<Result<Toast, Stale>, StoreError> {
-    let Some(department) = &press.department else { return Ok(Err(Stale::NoSuchChoice)) };
-    let audience = tx.audience(&before.id).await?;
-    let (after, mut audience) = match before.clone().pick(audience, department, press.version, now) {
-        Ok(picked) => picked,
-        Err(stale) => return Ok(Err(stale)),
-    };
-    let after = match on_terms(app, after, &mut audience) {
-        Ok(after) => after,
-        Err(refused) => return Ok(Ok(Toast::error(refused))),
-    };
-    tx.update_broadcast(&after, before.revision).await?;
-    tx.write_audience(&after.id, &audience).await?;
-    if after.state == State::Pending {
-        request::propose(app, tx, &after, &audience, now).await?;
     }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
     Ok(Ok(Toast::success(answers::decided(press.action, &after))))
@@ -238,42 +212,6 @@ async fn schedule(
     tx.update_broadcast(&after, before.revision).await?;
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
     Ok(Ok(Toast::success(said::rescheduled(at, &app.zone))))
-}
-
-/// What has become pending needs what the rules say now; what its author may not address is not even chosen.
-fn on_terms(app: &App, after: Broadcast, audience: &mut Audience) -> Result<Broadcast, Text> {
-    let terms = app.policy().terms(&after.author, audience);
-    let terms = terms.map_err(|refusal| policy::refused(&refusal, &[]))?;
-    if after.state != State::Pending {
-        return Ok(after);
-    }
-    audience.around.clear();
-    Ok(after.on_terms(terms, audience))
-}
-
-/// The author says that what was found in the content is meant.
-async fn accept_findings(
-    app: &App,
-    tx: &mut Tx,
-    before: &Broadcast,
-    version: i64,
-    now: Timestamp,
-) -> Result<Result<Toast, Stale>, StoreError> {
-    let mut audience = tx.audience(&before.id).await?;
-    let after = match before.clone().accept_findings(&audience, version, now) {
-        Ok(after) => after,
-        Err(stale) => return Ok(Err(stale)),
-    };
-    let after = match on_terms(app, after, &mut audience) {
-        Ok(after) => after,
-        Err(refused) => return Ok(Ok(Toast::error(refused))),
-    };
-    tx.update_broadcast(&after, before.revision).await?;
-    if after.state == State::Pending {
-        request::propose(app, tx, &after, &audience, now).await?;
-    }
-    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
-    Ok(Ok(Toast::success(answers::findings_accepted(&after))))
 }
 
 /// Writes a cancellation: batches that have not left are cancelled with it.

@@ -13,13 +13,15 @@ use crate::domain::policy::Policy;
 /// Bytes of a policy file; one of all rules there may be is smaller.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// How the text of a policy file becomes rules. The error is one line that names what is wrong, and where.
+pub type ReadRules = Box<dyn Fn(&str) -> Result<Policy, String> + Send + Sync>;
+
 /// The policy file, and how its text becomes rules.
 pub struct RulesFile {
     pub path: PathBuf,
     /// As it was at the start.
     pub text: String,
-    /// The error is one line that names what is wrong, and where.
-    pub read: Box<dyn Fn(&str) -> Result<Policy, String> + Send + Sync>,
+    pub read: ReadRules,
 }
 
 /// The rules in force.
@@ -30,7 +32,7 @@ pub struct Rules {
 
 struct File {
     path: PathBuf,
-    read: Box<dyn Fn(&str) -> Result<Policy, String> + Send + Sync>,
+    read: ReadRules,
     seen: Mutex<Seen>,
 }
 

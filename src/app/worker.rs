@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::dispatch::Turn;
-use super::{App, Step, cards, dispatch, errands, inbox, letters, life, progress, rules, tidy};
+use super::{App, Step, cards, dispatch, errands, inbox, letters, life, progress, rosters, rules, tidy};
 use crate::store::StoreError;
 
 /// How long a loop sleeps when nobody wakes it: what became due meanwhile waits at most this long.
@@ -23,7 +23,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(2);
 /// beside the wait for the write itself.
 const BEAT_EVERY: Duration = Duration::from_secs(2);
 
-/// How often the policy file is looked at.
+/// How often the policy file is looked at, and whether a list of people has to be read.
 const RULES_EVERY: Duration = Duration::from_secs(3);
 
 /// How often old memories are forgotten.
@@ -69,6 +69,7 @@ impl Workers {
         add(Kind::Prune, 1);
         add(Kind::Clock, 1);
         add(Kind::Rules, 1);
+        add(Kind::Rosters, 1);
         loops.spawn(with_replicas(Arc::clone(app), stopped.clone()));
         loops.spawn(dispatch_side_by_side(Arc::clone(app), stopped));
         Self { stop, loops }
@@ -96,12 +97,14 @@ enum Kind {
     Prune,
     Clock,
     Rules,
+    Rosters,
 }
 
 impl Kind {
-    const STEPS: [Kind; 9] = [
+    const STEPS: [Kind; 10] = [
         Kind::Life,
         Kind::Rules,
+        Kind::Rosters,
         Kind::Inbox,
         Kind::Dispatch,
         Kind::Errands,
@@ -123,6 +126,7 @@ impl Kind {
             Kind::Life => life::beat(app).await.map(|()| Step::Idle),
             Kind::Prune => tidy::prune(app).await.map(|()| Step::Idle),
             Kind::Rules => Ok(rules::step(app).await),
+            Kind::Rosters => rosters::step(app).await,
             Kind::Clock => app.follow_clock().await.map(|()| Step::Idle),
         }
     }
@@ -134,7 +138,7 @@ impl Kind {
             Kind::Letters => Some(&app.wake.letters),
             Kind::Cards => Some(&app.wake.cards),
             Kind::Errands => Some(&app.wake.errands),
-            Kind::Progress | Kind::Tidy | Kind::Life | Kind::Prune | Kind::Clock | Kind::Rules => None,
+            Kind::Progress | Kind::Tidy | Kind::Life | Kind::Prune | Kind::Clock | Kind::Rules | Kind::Rosters => None,
         }
     }
 
@@ -145,7 +149,7 @@ impl Kind {
             Kind::Life => BEAT_EVERY,
             Kind::Prune => PRUNE_EVERY,
             Kind::Clock => CLOCK_EVERY,
-            Kind::Rules => RULES_EVERY,
+            Kind::Rules | Kind::Rosters => RULES_EVERY,
         }
     }
 }

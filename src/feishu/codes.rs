@@ -30,12 +30,13 @@ pub enum Call {
     Person,
     People,
     DepartmentMembers,
+    GroupMembers,
     OauthToken,
     UserInfo,
 }
 
 impl Call {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::TenantToken,
         Self::BotInfo,
         Self::SendMessage,
@@ -56,6 +57,7 @@ impl Call {
         Self::Person,
         Self::People,
         Self::DepartmentMembers,
+        Self::GroupMembers,
         Self::OauthToken,
         Self::UserInfo,
     ];
@@ -83,6 +85,7 @@ impl Call {
             Self::Person => "/open-apis/contact/v3/users/:user_id",
             Self::People => "/open-apis/contact/v3/users/batch",
             Self::DepartmentMembers => "/open-apis/contact/v3/users/find_by_department",
+            Self::GroupMembers => "/open-apis/contact/v3/group/:group_id/member/simplelist",
             Self::OauthToken => "/open-apis/authen/v2/oauth/token",
             Self::UserInfo => "/open-apis/authen/v1/user_info",
         }
@@ -111,6 +114,7 @@ impl Call {
             Self::Person => "person",
             Self::People => "people",
             Self::DepartmentMembers => "department_members",
+            Self::GroupMembers => "group_members",
             Self::OauthToken => "oauth_token",
             Self::UserInfo => "user_info",
         }
@@ -130,7 +134,8 @@ impl Call {
             | Self::FindByAddress
             | Self::Person
             | Self::People
-            | Self::DepartmentMembers => CONTACTS,
+            | Self::DepartmentMembers
+            | Self::GroupMembers => CONTACTS,
             Self::BotInfo | Self::OauthToken | Self::UserInfo => Table::EMPTY,
         }
     }
@@ -143,7 +148,17 @@ impl Call {
             Self::Person | Self::People => {
                 matches!(code, 41012 | 41050 | 99992351 | 99992359 | 99992360 | 99992363 | 99992364 | 99992381)
             }
+            Self::DepartmentMembers => code == 40015,
+            Self::GroupMembers => code == 42002,
             _ => false,
+        }
+    }
+
+    /// Where the items of a list stand in its answer.
+    pub fn items(self) -> &'static str {
+        match self {
+            Self::GroupMembers => "/data/memberlist",
+            _ => "/data/items",
         }
     }
 }
@@ -251,11 +266,13 @@ const MEDIA: Table = Table {
     ..Table::EMPTY
 };
 
-/// Sources: the pages of the contact v3 department and user calls. `40003` is an internal error here and here alone.
+/// Sources: the pages of the contact v3 department, user and group calls. `40003` is an internal error here and here alone.
 const CONTACTS: Table = Table {
     retry: &[48002, 40003],
-    fix_setup: &[40004, 40014, 41050, 42008],
-    permanent: &[48001, 40001, 40002, 40008, 40011, 40012, 40015, 41012, 43007, 43010, 44102],
+    fix_setup: &[40004, 40014, 41050, 42008, 42009],
+    permanent: &[
+        48001, 40001, 40002, 40008, 40011, 40012, 40015, 41012, 41071, 41072, 41074, 42002, 43007, 43010, 44102,
+    ],
     ..Table::EMPTY
 };
 

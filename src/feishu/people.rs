@@ -49,7 +49,7 @@ pub enum PersonIdKind {
 }
 
 impl PersonIdKind {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open_id",
             Self::Union => "union_id",
@@ -194,6 +194,12 @@ fn email_key(email: &str) -> String {
 fn mobile_key(mobile: &str) -> String {
     let digits: String = mobile.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect();
     digits.strip_prefix("+86").unwrap_or(&digits).to_owned()
+}
+
+/// Somebody in a list who is still there.
+pub(super) fn active_open_id(user: &Value) -> Option<OpenId> {
+    let person = person(user);
+    person.open_id.filter(|_| person.active)
 }
 
 fn person(user: &Value) -> Person {

@@ -22,6 +22,7 @@ pub mod life;
 pub mod notice;
 pub mod pace;
 pub mod quota;
+pub mod rosters;
 
 use std::sync::Arc;
 use std::time::Duration;

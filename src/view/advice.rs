@@ -312,7 +312,7 @@ fn contact(code: i64) -> Option<Advice> {
             "This department name cannot be searched. Write it another way.",
         ),
         40001 | 40002 | 40008 | 40011 | 40012 | 43010 | 44102 => DEFECT,
-        40004 | 40014 | 41050 => say(
+        40004 | 40014 | 41050 | 42009 => say(
             "应用的通讯录权限范围不含此部门或人员。请在开发者后台 > 权限管理 > 通讯录权限范围中加入并发布，或由企业管理员修改。",
             "The department or person is outside the app's contact data range. Add it in the console under Permissions \
              and publish, or let the company admin edit the range.",

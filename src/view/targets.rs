@@ -77,10 +77,10 @@ pub fn repairs(of: &BroadcastId, departments: bool) -> Text {
 pub fn everyone_denied(person: &OpenId) -> Text {
     Text::new(
         format!(
-            "明白了：发给全员。但规则没有允许你发给全员（默认不允许），没有发起群发。\n请运维人员在 POLICY_FILE 的 [everyone] 一节把你的 open_id 写进 authors，然后重启：authors = [\"{person}\"]\n或改为列出部门，例如：/broadcast 销售部,研发部 内容"
+            "明白了：发给全员。但规则没有允许你发给全员（默认不允许），没有发起群发。\n请运维人员在 POLICY_FILE 的 [everyone] 一节把你的 open_id 写进 authors：authors = [\"{person}\"]\n或改为列出部门，例如：/broadcast 销售部,研发部 内容"
         ),
         format!(
-            "Understood: to everyone. But the rules do not let you address everyone (nobody may by default); nothing was proposed.\nAsk the operator to write your open_id into authors under [everyone] of the POLICY_FILE, and to restart: authors = [\"{person}\"]\nOr name departments: /broadcast Sales,Research CONTENT"
+            "Understood: to everyone. But the rules do not let you address everyone (nobody may by default); nothing was proposed.\nAsk the operator to write your open_id into authors under [everyone] of the POLICY_FILE: authors = [\"{person}\"]\nOr name departments: /broadcast Sales,Research CONTENT"
         ),
     )
 }

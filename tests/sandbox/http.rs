@@ -7,6 +7,7 @@ pub mod consent;
 pub mod contacts;
 pub mod departments;
 pub mod gate;
+pub mod groups;
 pub mod messages;
 pub mod oauth;
 pub mod patches;

@@ -53,6 +53,18 @@ pub struct Group {
     pub bot_inside: bool,
 }
 
+/// A user group of the admin console: a list of people and departments, no chat.
+#[derive(Clone, Debug, Serialize)]
+pub struct UserGroup {
+    pub name: String,
+    /// `g` and digits.
+    pub id: String,
+    /// open_ids.
+    pub members: Vec<String>,
+    /// `open_department_id`s.
+    pub departments: Vec<String>,
+}
+
 /// Everybody, and how they hang together.
 #[derive(Clone, Debug, Serialize)]
 pub struct Company {
@@ -61,6 +73,7 @@ pub struct Company {
     pub departments: Vec<Department>,
     pub people: Vec<Employee>,
     pub groups: Vec<Group>,
+    pub user_groups: Vec<UserGroup>,
 }
 
 /// An id in the platform's shape, always the same for the same kind and name.
@@ -72,7 +85,12 @@ impl Company {
     /// A company without anybody.
     pub fn empty(name: &str) -> Company {
         Company {
-            name: name.into(), bot_name: "群发助手".into(), departments: vec![], people: vec![], groups: vec![]
+            name: name.into(),
+            bot_name: "群发助手".into(),
+            departments: vec![],
+            people: vec![],
+            groups: vec![],
+            user_groups: vec![],
         }
     }
 
@@ -174,6 +192,19 @@ impl Company {
     pub fn group_without_bot(mut self, name: &str, members: &[&str]) -> Company {
         self = self.group(name, members);
         self.groups.last_mut().expect("was just added").bot_inside = false;
+        self
+    }
+
+    /// Adds a user group of people and departments.
+    pub fn user_group(mut self, name: &str, members: &[&str], departments: &[&str]) -> Company {
+        let members = members.iter().map(|name| self.named(name).open_id.clone()).collect();
+        let departments = departments.iter().map(|path| self.add_department(path)).collect();
+        self.user_groups.push(UserGroup {
+            name: name.into(),
+            id: id_of("g", "user group", name, 6),
+            members,
+            departments,
+        });
         self
     }
 

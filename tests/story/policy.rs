@@ -1,6 +1,8 @@
 //! The rules of a company: who may author what, who approves, how many have to, and that a file which changes is
 //! followed, one that breaks is not.
 
+mod rosters;
+
 use std::path::PathBuf;
 
 use feishu_broadcast::store::broadcasts::Which;
@@ -197,7 +199,7 @@ async fn approvals_go_by_size_and_the_largest_types_the_headcount() {
         assert_eq!(stage.person("陈晨").inbox().len(), 1);
         // Two: one approver.
         stage.propose("王芳", &format!("/broadcast {chen},{liu} 两个人")).await?;
-        assert_eq!(actions(stage, "王芳"), ["cancel", "preview"]);
+        assert_eq!(actions(stage, "王芳"), ["cancel", "preview", "schedule"]);
         press(stage, "赵磊", "approve").await?;
         stage.settle().await?;
         assert_eq!(stage.person("陈晨").inbox().len(), 2);

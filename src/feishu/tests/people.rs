@@ -277,3 +277,39 @@ async fn every_look_up_may_be_made_from_a_task_of_its_own() {
     task.await.expect("no task panics");
     assert_eq!(stub.seen("/open-apis/").len(), 9);
 }
+
+#[tokio::test]
+async fn a_list_of_people_is_whole_or_no_list() {
+    let sales = DepartmentId::new("od-1").expect("an id");
+    let names = |ids: Option<Vec<OpenId>>| ids.map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let listed = |data: Value| Reply::ok(json!({"code": 0, "data": data}));
+    let stub = signed_in(move |seen, nth| match (seen.target.contains("/group/"), nth) {
+        (true, 0) => listed(json!({"memberlist": [{"member_id": "ou_1", "member_type": "user"}],
+            "has_more": true, "page_token": "p2"})),
+        (true, _) => listed(json!({"memberlist": [{"member_id": "od-2", "member_type": "department"},
+            {"member_id": "ou_2", "member_type": "user"}], "has_more": false})),
+        _ => page(json!([{"open_id": "ou_3"}, {"open_id": "ou_4", "status": {"is_resigned": true}}]), None),
+    });
+    let group = stub.feishu.members_of_group(NOW, "g1").await.expect("a group");
+    assert_eq!(names(group), Some(vec!["ou_1".into(), "ou_2".into()]));
+    let query = "member_id_type=open_id&member_type=user&page_size=50";
+    let target = format!("/open-apis/contact/v3/group/g1/member/simplelist?{query}");
+    assert_eq!(stub.seen("/simplelist")[0].target, target);
+    let department = stub.feishu.members_of_department(NOW, &sales).await.expect("a department");
+    assert_eq!(names(department), Some(vec!["ou_3".into()]));
+    assert_eq!(stub.feishu.members_of_group(NOW, "..").await.expect("no path"), None);
+
+    let gone = signed_in(|seen, _| Reply::code(400, if seen.target.contains("/group/") { 42002 } else { 40015 }));
+    assert_eq!(gone.feishu.members_of_group(NOW, "g1").await.expect("none"), None);
+    assert_eq!(gone.feishu.members_of_department(NOW, &sales).await.expect("none"), None);
+    let hidden = signed_in(|_, _| Reply::code(403, 42009));
+    let error = hidden.feishu.members_of_group(NOW, "g1").await.expect_err("no authority");
+    assert_eq!(error.class(), Class::FixSetup);
+    let item = |n: usize| {
+        json!({"memberlist": [{"member_id": format!("ou_{n}"), "member_type": "user"}],
+        "has_more": true, "page_token": format!("p{n}")})
+    };
+    let endless = signed_in(move |_, nth| listed(item(nth)));
+    endless.feishu.members_of_group(NOW, "g1").await.expect_err("no end");
+    assert_eq!(endless.seen("/simplelist").len(), 10);
+}

@@ -7,7 +7,7 @@ use super::super::seal::sha256_hex;
 use super::super::world::World;
 use super::rates::Tier;
 use super::{Ask, Caller, Origin, Reply};
-use super::{auth, batches, consent, contacts, departments, messages, oauth, patches, uploads};
+use super::{auth, batches, consent, contacts, departments, groups, messages, oauth, patches, uploads};
 
 /// Which token a route takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,7 @@ const USERS: &[&str] = &[
 ];
 const USERS_BATCH: &[&str] = &["contact:contact.base:readonly"];
 const USER_ID: &[&str] = &["contact:user.id:readonly"];
+const GROUP: &[&str] = &["contact:group:readonly"];
 const PROFILE: &[&str] = &["contact:user.basic_profile:readonly"];
 
 const fn route(
@@ -92,6 +93,7 @@ pub const ROUTES: &[Route] = &[
     route("users.basic_batch", "POST", "/open-apis/contact/v3/users/basic_batch", Takes::Tenant, Tier::PerSecond(5), PROFILE, contacts::basic_batch),
     route("users.batch", "GET", "/open-apis/contact/v3/users/batch", Takes::Either, Tier::Four, USERS_BATCH, contacts::batch),
     route("users.get", "GET", "/open-apis/contact/v3/users/:id", Takes::Either, Tier::Four, USERS, contacts::user),
+    route("groups.members", "GET", "/open-apis/contact/v3/group/:id/member/simplelist", Takes::Tenant, Tier::Four, GROUP, groups::members),
     route("scopes", "GET", "/open-apis/contact/v3/scopes", Takes::Tenant, Tier::Four, CONTACT, contacts::scopes),
     route("bot_info", "GET", "/open-apis/bot/v3/info", Takes::Tenant, Tier::Unlisted, NO_SCOPES, auth::bot_info),
     route("batch_send", "POST", "/open-apis/message/v4/batch_send/", Takes::Tenant, Tier::Four, NO_SCOPES, batches::send),

@@ -128,3 +128,45 @@ async fn members_come_in_pages_and_ids_are_read_as_the_query_says() {
     assert_eq!(client.call("GET", "/contact/v3/departments/0/children", Value::Null).await["code"], 40_004);
     tenant.close().await;
 }
+
+#[tokio::test]
+async fn a_user_group_lists_people_or_departments_and_refuses_what_does_not_fit() {
+    let tenant = Tenant::open(Company::small().user_group("发布组", &["王芳", "林悦"], &["销售部"]));
+    let client = Client::of(&tenant).await;
+    let company = tenant.company();
+    let path = format!("/contact/v3/group/{}/member/simplelist", company.user_groups[0].id);
+    let get = async |rest: &str| client.call("GET", &format!("{path}{rest}"), Value::Null).await;
+    assert_eq!(get("").await["code"], 99_991_672, "without the scope");
+    tenant.console(|app| {
+        app.tenant_scopes.insert("contact:group:readonly".into());
+    });
+    let [wang, lin] = ["王芳", "林悦"].map(|name| company.named(name).clone());
+    let member = |id: &str, kind: &str| json!({"member_id": id, "member_type": kind});
+    let all = json!([member(&wang.open_id, "user"), member(&lin.open_id, "user")]);
+    assert_eq!(get("").await["data"], json!({"memberlist": all, "has_more": false}));
+    let first = get("?page_size=1&member_id_type=union_id").await["data"].take();
+    assert_eq!(first["memberlist"], json!([member(&wang.union_id, "user")]));
+    let token = first["page_token"].as_str().expect("a token");
+    let last = get(&format!("?page_size=1&page_token={token}")).await["data"].take();
+    assert_eq!(last, json!({"memberlist": [member(&lin.open_id, "user")], "has_more": false}));
+    let sales = company.at("销售部").expect("is there");
+    for (kind, id) in [("open_id", &sales.open_department_id), ("department_id", &sales.department_id)] {
+        let found = get(&format!("?member_type=department&member_id_type={kind}")).await["data"]["memberlist"].take();
+        assert_eq!(found, json!([member(id, "department")]));
+    }
+    for (rest, code) in [
+        ("?page_size=101", 40_011),
+        ("?page_token=1", 40_012),
+        ("?member_type=chat", 41_074),
+        ("?member_id_type=email", 41_071),
+        ("?member_id_type=department_id", 41_072),
+        ("?member_type=department&member_id_type=union_id", 41_072),
+    ] {
+        assert_eq!(get(rest).await["code"], code, "{rest}");
+    }
+    let nobody = client.call("GET", "/contact/v3/group/g0/member/simplelist", Value::Null).await;
+    assert_eq!(nobody["code"], 42_002);
+    narrow(&tenant);
+    assert_eq!(get("").await["code"], 42_009);
+    tenant.close().await;
+}
