@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::attachments::What;
 use super::letters::{text_content, uuid};
-use super::{App, errands, request};
+use super::{App, errands, request, terms};
 use crate::domain::batch::BatchState;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::command::half_width;
@@ -17,7 +17,6 @@ use crate::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
 use crate::domain::ids::{BroadcastId, DepartmentId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Deed};
 use crate::domain::report::Report;
-use crate::domain::schedule;
 use crate::feishu::event::CardAction;
 use crate::store::inbox::{Arrival, Kind, Seen};
 use crate::store::letters::{Letter, Receiver};
@@ -201,9 +200,9 @@ async fn schedule(
     press: &Press,
     now: Timestamp,
 ) -> Result<Result<Toast, Stale>, StoreError> {
-    let at = match press.option.as_deref().map(|typed| schedule::read(typed, now, &app.zone)).transpose() {
+    let at = match press.option.as_deref().map(|typed| terms::moment(app, &app.policy(), typed)).transpose() {
         Ok(at) => at,
-        Err(no_moment) => return Ok(Ok(Toast::warning(said::no_moment(&no_moment, &app.zone)))),
+        Err(refused) => return Ok(Ok(Toast::warning(refused))),
     };
     let after = match before.clone().reschedule(at, press.version, now) {
         Ok(after) => after,

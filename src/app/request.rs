@@ -21,7 +21,6 @@ use crate::domain::lint::{self, Finding, Severity};
 use crate::domain::plan;
 use crate::domain::policy::{Kind, Terms};
 use crate::domain::quota::{Day, PER_DAY};
-use crate::domain::schedule;
 use crate::feishu::event::ChatKind;
 use crate::store::cards::CardRole;
 use crate::store::letters::{Letter, Receiver};
@@ -95,8 +94,7 @@ impl From<StoreError> for NoDraft {
 /// Content and targets, looked at from every side. Nothing is stored.
 async fn draft(request: &Request<'_>, asked: &BroadcastRequest) -> Result<Draft, NoDraft> {
     let (app, policy) = (request.app, request.app.policy());
-    let at = asked.options.at.as_deref().map(|typed| schedule::read(typed, app.now(), &app.zone)).transpose();
-    let send_at = at.map_err(|no_moment| said_of_time::no_moment(&no_moment, &app.zone))?;
+    let send_at = asked.options.at.as_deref().map(|typed| terms::moment(app, &policy, typed)).transpose()?;
     if asked.targets.contains(&Target::Everyone) && !policy.may_address_everyone(request.person()) {
         return Err(targets::everyone_denied(request.person()).into());
     }

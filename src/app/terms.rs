@@ -9,8 +9,9 @@ use super::{App, people, places};
 use crate::domain::audience::{Audience, DepartmentTarget, Question};
 use crate::domain::ids::{DepartmentId, OpenId, Timestamp};
 use crate::domain::policy::{Kind, Policy, Refusal, Terms};
+use crate::domain::schedule;
 use crate::store::{Store, StoreError};
-use crate::view::{Text, policy as said};
+use crate::view::{Text, policy as said, schedule as said_of_time};
 
 /// What the rules say before anything is looked up: the ways to name targets, and the day's number.
 ///
@@ -30,6 +31,18 @@ pub async fn may_ask(
     }
     let used = proposed_today(&app.store, author, app.now(), &app.zone).await?;
     Ok(policy.may_propose(author, used).map_err(|refusal| said::refused(&refusal, &[])))
+}
+
+/// The moment that an author wrote or picked to send at.
+///
+/// # Errors
+/// What to tell them: it is no time ahead, or lies in the quiet hours.
+pub fn moment(app: &App, policy: &Policy, typed: &str) -> Result<Timestamp, Text> {
+    let at = schedule::read(typed, app.now(), &app.zone).map_err(|why| said_of_time::no_moment(&why, &app.zone))?;
+    match policy.quiet().map(|quiet| quiet.next_allowed(at, &app.zone)) {
+        Some(until) if until > at => Err(said_of_time::quiet(at, until, &app.zone)),
+        _ => Ok(at),
+    }
 }
 
 /// Broadcasts of this author today, by the deployment's calendar, that were or could still be sent.

@@ -107,9 +107,7 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
     if broadcast.state == State::NeedsChoice {
         questions(room, broadcast, reader, &mut elements);
     }
-    if let (Some(at), false) = (broadcast.send_at, broadcast.state.is_settled()) {
-        elements.push(div(&schedule::when(at, facts.zone)));
-    }
+    elements.extend(schedule::of(broadcast, facts.zone).as_ref().map(div));
     audience(room, &broadcast.audience, &mut elements);
     if let Some(of) = &broadcast.repairs {
         elements.push(note(&targets::repairs(of, broadcast.audience.departments_total > 0)));

@@ -1,6 +1,7 @@
 //! Floor 1: everything the bot says. Pure: values in, sentences and cards out, always in both languages.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,16 @@ pub fn count<N: Display + PartialEq + From<u8>>(n: N, noun: &str) -> String {
     }
 }
 
+/// How long something takes, in its largest whole units: `1 小时 30 分钟`, `45 秒`.
+pub fn duration(long: Duration) -> Text {
+    let (hours, minutes, seconds) = (long.as_secs() / 3600, long.as_secs() / 60 % 60, long.as_secs() % 60);
+    let parts = [(hours, "小时", "hour"), (minutes, "分钟", "minute"), (seconds, "秒", "second")];
+    let parts: Vec<_> = parts.into_iter().filter(|(number, ..)| *number > 0).collect();
+    let zh = parts.iter().map(|(number, zh, _)| format!("{number} {zh}")).collect::<Vec<_>>().join(" ");
+    let en = parts.iter().map(|(number, _, en)| count(*number, en)).collect::<Vec<_>>().join(" ");
+    if parts.is_empty() { Text::new("不到 1 秒", "less than a second") } else { Text::new(zh, en) }
+}
+
 /// A moment as people read it, in the deployment's time zone: `2026-12-01 09:05`.
 pub fn moment(moment: Timestamp, zone: &TimeZone) -> String {
     written(moment, zone, "%Y-%m-%d %H:%M")
@@ -114,6 +125,14 @@ mod tests {
         assert_eq!([count(1_u64, "target"), count(0_u64, "target")], ["1 target", "0 targets"]);
         assert_eq!([count(1_usize, "person"), count(2_usize, "person")], ["1 person", "2 people"]);
         assert_eq!([count(1_u32, "batch"), count(2_u32, "batch")], ["1 batch", "2 batches"]);
+    }
+
+    #[test]
+    fn how_long_is_said_in_whole_units() {
+        let said = |seconds| duration(Duration::from_secs(seconds));
+        assert_eq!(said(600), Text::new("10 分钟", "10 minutes"));
+        assert_eq!(said(5401), Text::new("1 小时 30 分钟 1 秒", "1 hour 30 minutes 1 second"));
+        assert_eq!(said(0), Text::new("不到 1 秒", "less than a second"));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What the rules allow, and which of them stopped something: the rule by its name and line, what was wrong, and what
 //! would be allowed.
 
-use super::{Text, count};
+use std::time::Duration;
+
+use super::{Text, count, duration};
 use crate::domain::audience::DepartmentTarget;
 use crate::domain::broadcast::Broadcast;
 use crate::domain::ids::OpenId;
@@ -147,9 +149,26 @@ fn range(above: u64, up_to: Option<u64>) -> Text {
 pub fn tier(broadcast: &Broadcast) -> Option<Text> {
     let Tier { line, above, up_to } = broadcast.terms.tier?;
     let (range, needs) = (range(above, up_to), needs(broadcast.terms.approvals, broadcast.terms.type_headcount, false));
+    let rest = match broadcast.terms.cooling_off_ms {
+        0 => Text::default(),
+        ms => {
+            let long = duration(Duration::from_millis(ms));
+            Text::new(
+                format!("；通过后等 {}再发，可以叫停", long.zh),
+                format!("; it rests for {} before it leaves", long.en),
+            )
+        }
+    };
+    let wave = match broadcast.wave {
+        None => Text::default(),
+        Some(wave) => Text::new(
+            format!("；先发给 {} 人，送达正常再发其余", wave.people),
+            format!("; {} first, the rest when it arrived at theirs", count(wave.people, "person")),
+        ),
+    };
     Some(Text::new(
-        format!("规则（第 {line} 行，{}）：{}", range.zh, needs.zh),
-        format!("Rule of line {line} ({}): {}", range.en, needs.en),
+        format!("规则（第 {line} 行，{}）：{}{}{}", range.zh, needs.zh, rest.zh, wave.zh),
+        format!("Rule of line {line} ({}): {}{}{}", range.en, needs.en, rest.en, wave.en),
     ))
 }
 

@@ -249,9 +249,7 @@ pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
             ),
         ),
     ];
-    if let (Some(at), false) = (broadcast.send_at, broadcast.state.is_settled()) {
-        all.push(schedule::when(at, zone));
-    }
+    all.extend(schedule::of(broadcast, zone));
     if broadcast.state.is_undecided() {
         all.extend(broadcast.hold.map(|held| hold::cause(held.cause)));
     }

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, count, moment};
+use super::{Text, count, moment, time_of_day};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::ids::Timestamp;
 use crate::domain::schedule::{COUNTDOWN, NoMoment, is_crowded};
@@ -22,6 +22,31 @@ fn day_and_time(at: Timestamp, zone: &TimeZone) -> Text {
     let of = |names: [&'static str; 7]| usize::try_from(day).ok().and_then(|day| names.get(day).copied());
     let (zh, en) = (of(names).unwrap_or_default(), of(english).unwrap_or_default());
     Text::new(format!("{shown} 周{zh}（{name}）"), format!("{en} {shown} ({name})"))
+}
+
+/// The time of a broadcast; none where it has none, or has ended.
+pub fn of(broadcast: &Broadcast, zone: &TimeZone) -> Option<Text> {
+    let at = broadcast.send_at.filter(|_| !broadcast.state.is_settled())?;
+    if !broadcast.is_resting() {
+        return Some(when(at, zone));
+    }
+    let time = time_of_day(at, zone);
+    Some(Text::new(
+        format!("⏳ 冷静期：{time} 开始发送；在那之前发起人可以取消，审批人可以叫停"),
+        format!("⏳ Cooling off: it leaves at {time}; until then its author can cancel it and approvers can stop it"),
+    ))
+}
+
+/// A time that lies in the quiet hours of the rules, and when they end.
+pub fn quiet(at: Timestamp, until: Timestamp, zone: &TimeZone) -> Text {
+    let (at, until) = (day_and_time(at, zone), day_and_time(until, zone));
+    Text::new(
+        format!("{} 在公司规定的免打扰时段里，最早 {} 可以发。没有发起群发，也没有改变什么。", at.zh, until.zh),
+        format!(
+            "{} lies in the company's quiet hours, which end {}. Nothing was proposed or changed.",
+            at.en, until.en
+        ),
+    )
 }
 
 /// The time of a broadcast that has not left, with the advice that Feishu gives.

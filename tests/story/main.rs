@@ -31,3 +31,4 @@ mod send;
 mod storm;
 mod targets;
 mod upgrade;
+mod waves;

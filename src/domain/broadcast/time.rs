@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Broadcast, Ending, Stale, State};
+use super::{Approval, Broadcast, Ending, Stale, State};
 use crate::domain::hold::{AWAY_MAX, Hold, HoldCause};
 use crate::domain::ids::Timestamp;
 use crate::domain::schedule;
@@ -30,6 +30,14 @@ impl Broadcast {
             }
             None => self.moved(State::Approved),
         }
+    }
+
+    /// Whether it waits for nothing but the rest that the rules ask for.
+    pub fn is_resting(&self) -> bool {
+        let rested = |approval: &Approval| approval.at.after(Duration::from_millis(self.terms.cooling_off_ms));
+        self.state == State::Scheduled
+            && self.terms.cooling_off_ms > 0
+            && self.approvals.last().map(rested) == self.send_at
     }
 
     /// What time brings: a minute less to wait, or the moment to leave. Long after that moment its author is asked.
