@@ -257,7 +257,10 @@ async fn look(app: &App, broadcast: &Broadcast) -> Result<Found, ResolveError> {
     let whole = tx.audience(&broadcast.id).await.map_err(Trouble::from)?;
     drop(tx);
     let mut fresh = valid(app, whole.only(|key| invalid.contains(key)), &reached, whole.departments).await?;
-    let terms = terms::of_draft(app, &app.policy(), &broadcast.author, &mut fresh, &[]).await?;
+    let terms = match fresh.ids() {
+        0 => Ok(Terms::default()),
+        _ => terms::of_draft(app, &app.policy(), &broadcast.author, &mut fresh, &[]).await?,
+    };
     fresh.around.clear();
     let people = fresh.named_people().map(|(_, id)| id.to_owned());
     let taken = fresh.departments.iter().map(|department| department.id.key().into_owned()).chain(people).collect();

@@ -125,10 +125,19 @@ fn rules(policy: &Policy, written: Written, lines: &Lines<'_>) -> Result<Rules, 
     }
     let approvers: Vec<ApproverRule> =
         written.approver.iter().map(|rule| approver(rule, lines)).collect::<Result<_, _>>()?;
+    let sizes = size::sizes(policy, &approvers, &written.size, lines)?;
+    let nobody_is_asked = match sizes.last() {
+        Some(largest) => largest.approvals == 0,
+        None => policy.approvals_required() == 0,
+    };
+    if let (Some(rule), true) = (written.approver.first(), nobody_is_asked) {
+        let what = "could never apply, because no approvals are asked for; say how many in [[size]]";
+        return Err(wrong(rule, what));
+    }
     Ok(Rules {
         everyone,
         authors: authors(policy, &written.author, lines)?,
-        sizes: size::sizes(policy, &approvers, &written.size, lines)?,
+        sizes,
         approvers,
         quiet: written.quiet.hours()?,
     })

@@ -351,10 +351,11 @@ async fn a_changed_file_is_followed_and_a_broken_one_is_not() {
         assert!(refused.text.contains("需要 2 人通过"), "{}", refused.text);
 
         // Fewer approvals by now: not for what was asked for before.
-        rules.write(&format!("{}[[size]]\napprovals = 0\n", sales_approver(&company)));
+        let few = "[[size]]\nup_to = 1000\napprovals = 0\n\n[[size]]\napprovals = 1\n";
+        rules.write(&format!("{}{few}", sales_approver(&company)));
         stage.settle().await?;
         let answer = stage.ask("王芳", "/whoami").await?;
-        assert!(!answer.text.contains("有误") && answer.text.contains("任何人数：你自己确认"), "{}", answer.text);
+        assert!(!answer.text.contains("有误") && answer.text.contains("1000 人以内：你自己确认"), "{}", answer.text);
         let own = stage.person("王芳").chat().into_iter().find(|m| m.card.is_some()).expect("her card");
         let value = json!({ "action": "approve", "broadcast": Stage::id_on(&own), "version": 1 });
         let pressed = stage.person("王芳").presses_raw(&own, value).await;

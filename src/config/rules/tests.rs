@@ -116,6 +116,7 @@ fn more_approvals_than_approvers_are_refused() {
         |who: &str| format!("[[approver]]\nwho = [\"{who}\"]\ndepartments = [\"od-1\"]\n[[size]]\napprovals = 3\n");
     assert!(apply(policy(), &own("ou_third")).is_ok());
     refused(&own("ou_approver"), 5, "only 2 could approve");
+    refused(&own("ou_third").replace("= 3", "= 0"), 1, "could never apply, because no approvals are asked for");
     // Nobody can tell who is on a list in Feishu.
     assert!(apply(policy(), &own("group:g1")).is_ok());
 }
