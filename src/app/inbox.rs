@@ -142,6 +142,16 @@ async fn end(app: &App, claim: &Claim) -> Result<(), StoreError> {
     tx.commit().await
 }
 
+/// The language of a message; where its words tell none, the one its sender wrote in last.
+async fn language(app: &App, message: &MessageReceived) -> Result<Option<Language>, StoreError> {
+    let remembered = app.store.language_of(&message.sender).await?;
+    let Some(language) = Language::of(&message.plain()) else { return Ok(remembered) };
+    if remembered != Some(language) {
+        app.store.remember_language(&message.sender, language).await?;
+    }
+    Ok(Some(language))
+}
+
 async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Result<(), Trouble> {
     // Where nobody is mentioned, the bot is not.
     if message.chat == ChatKind::Group && message.mentions.is_empty() {
@@ -156,8 +166,12 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
     if message.chat == ChatKind::Group && !message.mentions.iter().any(|mention| mention.open_id.as_ref() == bot) {
         return Ok(end(app, claim).await?);
     }
-    let language = Language::of(&message.plain());
-    let request = Request { app, claim, message, language };
+    let roles = app.policy().roles(&message.sender);
+    if roles.is_stranger() {
+        // A role was taken away after the event had been accepted.
+        return Ok(end(app, claim).await?);
+    }
+    let request = Request { app, claim, message, language: language(app, message).await? };
     let body = match &message.said {
         MessageBody::Said(body) => body,
         // Recalled before it arrived: there is nothing to answer.
@@ -166,11 +180,6 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
             return request.finish_with(&answers::cannot_read(message_type)).await;
         }
     };
-    let roles = app.policy().roles(request.person());
-    if roles.is_stranger() {
-        // A role was taken away after the event had been accepted.
-        return Ok(end(app, claim).await?);
-    }
     if claim.waited_in_vain && app.store.authorization(request.person()).await?.is_none() {
         return request.finish_with(&answers::waited_in_vain()).await;
     }

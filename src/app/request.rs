@@ -17,6 +17,7 @@ use crate::domain::broadcast::{Broadcast, Origin, State};
 use crate::domain::command::{BroadcastRequest, Target};
 use crate::domain::content::Content;
 use crate::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, OpenId, Timestamp};
+use crate::domain::language::Language;
 use crate::domain::lint::{self, Finding, Severity};
 use crate::domain::plan;
 use crate::domain::policy::{Kind, Terms};
@@ -253,27 +254,41 @@ pub async fn propose(
     for approver in &approvers {
         tx.insert_card(&broadcast.id, approver, CardRole::Approver, broadcast.revision, now).await?;
     }
+    for person in approvers.iter().chain([&broadcast.author]) {
+        what_no_card_holds(app, tx, broadcast, audience, person, now).await?;
+    }
+    Ok(())
+}
+
+/// Targets and content that a card has no room for, for one of its readers in their language.
+async fn what_no_card_holds(
+    app: &App,
+    tx: &mut Tx,
+    broadcast: &Broadcast,
+    audience: &Audience,
+    person: &OpenId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let language = tx.language_of(person).await?;
     if audience.ids() > TARGETS_AS_TEXT_MAX {
-        for person in approvers.iter().chain([&broadcast.author]) {
-            tx.post(&attached(What::Targets, broadcast, Receiver::Person(person.clone())), now).await?;
+        let mut file = attached(What::Targets, broadcast, Receiver::Person(person.clone()));
+        if let Some(language) = language {
+            file.content = attachment(What::Targets, broadcast, language);
         }
+        tx.post(&file, now).await?;
     } else if !cards::lists_every_target(broadcast, &app.zone) {
-        let parts = parts_of(lists::all_targets(audience).in_(broadcast.origin.language));
-        for person in approvers.iter().chain([&broadcast.author]) {
-            for (number, part) in parts.iter().enumerate() {
-                let heading = answers::all_targets(&broadcast.id, number + 1, parts.len());
-                tx.post(&in_full("targets", &heading, broadcast, person, part, number), now).await?;
-            }
+        let parts = parts_of(&lists::all_targets(audience).said(language));
+        for (number, part) in parts.iter().enumerate() {
+            let heading = answers::all_targets(&broadcast.id, number + 1, parts.len()).said(language);
+            tx.post(&in_full("targets", &heading, broadcast, person, part, number), now).await?;
         }
     }
     let whole = broadcast.content.plain();
     if whole.chars().count() > cards::CONTENT_LETTERS_MAX {
         let parts = parts_of(&whole);
-        for person in approvers.iter().chain([&broadcast.author]) {
-            for (number, part) in parts.iter().enumerate() {
-                let heading = said::full(&broadcast.id, number + 1, parts.len());
-                tx.post(&in_full("content", &heading, broadcast, person, part, number), now).await?;
-            }
+        for (number, part) in parts.iter().enumerate() {
+            let heading = said::full(&broadcast.id, number + 1, parts.len()).said(language);
+            tx.post(&in_full("content", &heading, broadcast, person, part, number), now).await?;
         }
     }
     Ok(())
@@ -288,14 +303,18 @@ pub fn attached(what: What, broadcast: &Broadcast, receiver: Receiver) -> Letter
         Receiver::Chat(chat) => chat.as_str().to_owned(),
         Receiver::Person(person) => person.as_str().to_owned(),
     };
-    let attachment = Attachment { what, broadcast: broadcast.id.clone(), language: broadcast.origin.language };
     Letter {
         uuid: uuid(&["file", what.as_str(), broadcast.id.as_str(), &to, &broadcast.version.to_string()]),
         receiver,
         reply_to: None,
         msg_type: "file",
-        content: serde_json::to_string(&attachment).expect("words and ids are always JSON"),
+        content: attachment(what, broadcast, broadcast.origin.language),
     }
+}
+
+fn attachment(what: What, broadcast: &Broadcast, language: Language) -> String {
+    let attachment = Attachment { what, broadcast: broadcast.id.clone(), language };
+    serde_json::to_string(&attachment).expect("words and ids are always JSON")
 }
 
 /// Bytes of a part of a content on its way to a reader: the size of a text message, less its heading and its frame.
@@ -323,8 +342,7 @@ fn parts_of(whole: &str) -> Vec<String> {
 }
 
 /// What is too long for a card follows as messages, whole.
-fn in_full(what: &str, heading: &Text, broadcast: &Broadcast, person: &OpenId, part: &str, number: usize) -> Letter {
-    let heading = heading.in_(broadcast.origin.language);
+fn in_full(what: &str, heading: &str, broadcast: &Broadcast, person: &OpenId, part: &str, number: usize) -> Letter {
     let (version, number) = (broadcast.version.to_string(), number.to_string());
     Letter {
         uuid: uuid(&[what, broadcast.id.as_str(), person.as_str(), &version, &number]),

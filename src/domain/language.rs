@@ -13,6 +13,18 @@ pub enum Language {
 }
 
 impl Language {
+    /// The word in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Language::Zh => "zh",
+            Language::En => "en",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Zh, Self::En].into_iter().find(|language| language.as_str() == word)
+    }
+
     /// The language a person wrote a command in, if the words tell. One Han character is Chinese. English takes a word
     /// beyond the command itself: `/status K7M2QX` is typed by everyone, and is answered in both.
     pub fn of(text: &str) -> Option<Self> {

@@ -17,6 +17,7 @@ pub mod cards;
 mod durable;
 pub mod errands;
 pub mod inbox;
+pub mod languages;
 pub mod letters;
 pub mod life;
 pub mod notice;
