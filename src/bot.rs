@@ -82,7 +82,7 @@ impl Bot {
         })
         .map_err(|error| StartError::Client(error.to_string()))?;
         let app = Arc::new(App::new(Parts {
-            store: Store::open(&config.database_url).await?,
+            store: Store::open(&config.database_url, config.chain).await?,
             feishu,
             clock,
             policy: config.policy,

@@ -7,19 +7,22 @@ use std::net::SocketAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::app::secrets::{KEY_BYTES, Secrets};
+use crate::domain::audit::chain::ChainKey;
 use crate::domain::policy::Policy;
 
+mod commands;
 mod people;
 mod rules;
 mod values;
 
+pub use commands::{Audit, Command};
 pub use people::PolicyFile;
 use values::{address, origin};
 
@@ -47,27 +50,6 @@ impl Cli {
         let deaf = Self::command().mut_args(|arg| arg.env(None::<&str>));
         Self::from_arg_matches(&deaf.try_get_matches_from(args)?)
     }
-}
-
-#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Runs the bot: migrates the store, serves HTTP, works until SIGTERM or SIGINT (the default)
-    Serve,
-    /// Tests a deployment against the real platform (not in this version yet)
-    Check,
-    /// Checks or prints the audit chain (not in this version yet)
-    Audit {
-        #[command(subcommand)]
-        what: Audit,
-    },
-}
-
-#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audit {
-    /// Checks the chain
-    Verify,
-    /// Prints it as JSON Lines
-    Export,
 }
 
 /// The settings as text, not yet checked. Values are hidden in `--help`: some of them are secrets.
@@ -126,7 +108,8 @@ pub struct Settings {
     /// Where everything is kept [default: sqlite://feishu-broadcast.db]
     #[arg(long, env, global = true, hide_env_values = true)]
     database_url: Option<String>,
-    /// base64 of 32 bytes: seals user tokens at rest and signs login links [default: derived from the app secret]
+    /// base64 of 32 bytes: seals user tokens at rest, signs login links and the audit chain
+    /// [default: derived from the app secret]
     #[arg(long, env, global = true, hide_env_values = true)]
     secret_key: Option<String>,
     /// How times are shown [default: Asia/Shanghai]
@@ -156,6 +139,8 @@ pub struct Config {
     pub public_url: Option<Url>,
     pub database_url: String,
     pub secrets: Secrets,
+    /// What the audit chain is signed with.
+    pub chain: ChainKey,
     pub zone: TimeZone,
 }
 
@@ -246,7 +231,7 @@ impl Settings {
         let public_url = given(&self.public_url)
             .map(|url| origin("PUBLIC_URL", url, "https://broadcast.example.com"))
             .transpose()?;
-        let secrets = Secrets::new(&self.secret_key(&app_id, &app_secret)?);
+        let key = self.secret_key(&app_id, &app_secret)?;
         Ok(Config {
             database_url: self.database_url()?,
             zone: self.zone()?,
@@ -261,8 +246,29 @@ impl Settings {
             listen_addr,
             metrics_addr,
             public_url,
-            secrets,
+            secrets: Secrets::new(&key),
+            chain: Secrets::chain_key(&key),
         })
+    }
+
+    /// The key of the audit chain alone: checking it takes nothing else of Feishu.
+    ///
+    /// # Errors
+    /// `SECRET_KEY` is wrong, or neither it nor what it would be derived from is there.
+    pub fn chain_key(&self) -> Result<ChainKey, WrongSetting> {
+        let needed = |setting: &Option<String>, name, example| match (given(setting), given(&self.secret_key)) {
+            (Some(value), _) => Ok(value.to_owned()),
+            (None, Some(_)) => Ok(String::new()),
+            (None, None) => {
+                let said =
+                    "is missing: without SECRET_KEY the audit chain's key is derived from the app's id and secret";
+                Err(wrong(name, said, example))
+            }
+        };
+        let app_id = needed(&self.feishu_app_id, "FEISHU_APP_ID", "cli_a1b2c3d4e5f6")?;
+        let app_secret =
+            needed(&self.feishu_app_secret, "FEISHU_APP_SECRET", "the secret of the app's credentials page")?;
+        Ok(Secrets::chain_key(&self.secret_key(&app_id, &app_secret.into())?))
     }
 
     fn encrypt_key(&self) -> Result<Option<SecretString>, WrongSetting> {
@@ -291,7 +297,11 @@ impl Settings {
         }
     }
 
-    fn database_url(&self) -> Result<String, WrongSetting> {
+    /// Where the database is.
+    ///
+    /// # Errors
+    /// An address of neither kind, or one in memory.
+    pub fn database_url(&self) -> Result<String, WrongSetting> {
         const EXAMPLE: &str = "sqlite://feishu-broadcast.db";
         match given(&self.database_url).unwrap_or(EXAMPLE) {
             url if url.starts_with("sqlite:") && url.contains(":memory:") => {

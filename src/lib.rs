@@ -7,7 +7,7 @@
 //!
 //! | floor | room | what lives there |
 //! | --- | --- | --- |
-//! | 5 | [`config`], [`bot`], `main` | settings checked once; everything put together, started, stopped politely |
+//! | 5 | [`config`], [`bot`], [`audit`], `main` | settings checked once; everything put together, started, stopped politely; the audit chain, checked and printed |
 //! | 4 | [`web`] | HTTP in: bytes to verified events; nothing is decided here |
 //! | 3 | [`app`] | the shell: one step per file, intent, deed, outcome; the only room with a clock |
 //! | 2 | [`feishu`] | one partner: sealing, events, calls, tokens, and what its errors allow |
@@ -43,9 +43,12 @@
 //! - After a long silence, or on another database than a moment ago, nothing leaves before its author was asked
 //!   ([`app::life`]).
 //! - No lock and no transaction is held while the network thinks.
+//! - Whatever was decided, and every call, is a row of the audit chain ([`store::audit`]), written in the transaction
+//!   that does it; [`domain::audit::verify`] finds any later change.
 //! - Time and chance come in through [`app::clock::Clock`]; secrets live in `SecretString` and are printed nowhere.
 
 pub mod app;
+pub mod audit;
 pub mod bot;
 pub mod config;
 pub mod domain;

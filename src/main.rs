@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use feishu_broadcast::app::clock::SystemClock;
 use feishu_broadcast::bot::{Bot, Loops};
-use feishu_broadcast::config::{Cli, Command, LogFormat};
-use feishu_broadcast::web;
+use feishu_broadcast::config::{Audit, Cli, Command, LogFormat, WrongSetting};
+use feishu_broadcast::{audit, web};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -46,7 +46,8 @@ fn main() -> ExitCode {
     }
     match cli.command.clone().unwrap_or(Command::Serve) {
         Command::Serve => serve(&cli),
-        Command::Check | Command::Audit { .. } => {
+        Command::Audit { what } => read_audit(&cli, what),
+        Command::Check => {
             eprintln!("this command does not work yet in this version");
             ExitCode::FAILURE
         }
@@ -153,6 +154,52 @@ fn start_log(format: LogFormat, levels: EnvFilter) {
     match format {
         LogFormat::Pretty => log.compact().init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+/// Checks or prints the audit chain.
+fn read_audit(cli: &Cli, what: Audit) -> ExitCode {
+    let settings = || -> Result<_, WrongSetting> {
+        let key = match &what {
+            Audit::Verify { .. } => Some(cli.settings.chain_key()?),
+            Audit::Export => None,
+        };
+        Ok((cli.settings.database_url()?, key))
+    };
+    let (url, key) = match settings() {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(WRONG_SETTING);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the runtime could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let anchor = match what {
+        Audit::Verify { anchor } => anchor,
+        Audit::Export => None,
+    };
+    let done = runtime.block_on(async {
+        match key {
+            Some(key) => audit::verify(&url, &key, anchor).await.map(|finding| {
+                println!("{finding}");
+                finding.is_whole()
+            }),
+            None => audit::export(&url, &mut std::io::stdout().lock()).await.map(|()| true),
+        }
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

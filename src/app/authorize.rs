@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::secrets::{Purpose, Secrets, Ticket, nonce};
-use super::{App, Trouble};
+use super::{App, Trouble, audit};
+use crate::domain::audit::{Deed, Entry};
 use crate::domain::ids::{OpenId, Timestamp};
 use crate::feishu::oauth::{OauthError, SCOPES, UserTokens};
 use crate::store::StoreError;
@@ -148,6 +149,10 @@ async fn exchange(app: &App, ticket: &Ticket, code: &str, public_url: &Url) -> E
     };
     if granted.open_id != ticket.person {
         tracing::warn!(asked = %ticket.person, "somebody else authorized; the tokens were thrown away");
+        let refusal = audit::refusal(app, &ticket.person, None, "login", "somebody-else");
+        if let Err(error) = audit::refused(app, refusal).await {
+            tracing::warn!(%error, "a refused authorization is missing in the audit chain");
+        }
         return Ended::WrongPerson;
     }
     match keep(app, ticket, tokens).await {
@@ -196,6 +201,7 @@ async fn keep(app: &App, ticket: &Ticket, tokens: UserTokens) -> Result<u64, Sto
     let fresh = sealed(app, &ticket.person, tokens, now, 0);
     let mut tx = app.store.begin().await?;
     tx.authorize(&fresh).await?;
+    tx.record(Entry::alone(Deed::LoggedIn, now).by(&ticket.person).with("scope", &fresh.scope));
     let waiting = tx.unpark_events(&ticket.person, now).await?;
     let news = Letter {
         uuid: super::letters::uuid(&["authorized", &ticket.nonce]),
@@ -304,7 +310,9 @@ async fn renew(app: &App, kept: &Authorization, refresh: SecretString, fence: i6
 /// long authorized anew; without a moment it counts for all.
 pub async fn revoked(app: &App, person: &OpenId, at: Option<Timestamp>) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
-    tx.forget_authorization(person, at.unwrap_or(Timestamp(i64::MAX))).await?;
+    if tx.forget_authorization(person, at.unwrap_or(Timestamp(i64::MAX))).await? {
+        tx.record(Entry::alone(Deed::Revoked, app.now()).by(person));
+    }
     tx.commit().await
 }
 

@@ -7,7 +7,8 @@ use super::directory::{self, ResolveError};
 use super::inbox::Request;
 use super::letters::{answer, uuid};
 use super::request::attached;
-use super::{Trouble, authorize, places, press, terms};
+use super::{Trouble, audit, authorize, places, press, terms};
+use crate::domain::audit::{Deed as Done, Entry};
 use crate::domain::command::{CommandName, ListFilter};
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::policy::{Action, Deed, Roles};
@@ -19,7 +20,7 @@ use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::answers::Granted;
 use crate::view::policy::{self as said_of_rules, Yours};
-use crate::view::{Text, answers, cards, help, result, text};
+use crate::view::{Text, answers, cards, help, result, story, text};
 
 /// Departments that `/departments` lists.
 const DEPARTMENTS_SHOWN_MAX: usize = 20;
@@ -44,11 +45,13 @@ pub async fn status(request: &Request<'_>, id: Option<BroadcastId>) -> Result<()
         return request.finish_with(&answers::no_such_broadcast(id.as_ref())).await;
     };
     let report = Report::of(&app.store.batches(&broadcast.id).await?);
+    let rows = app.store.story(&broadcast.id, story::LINES_MAX + 1).await?;
     let mut tx = app.store.begin().await?;
     if !report.message_ids.is_empty() {
         tx.poll_now(&broadcast.id, app.now()).await?;
     }
     let said = result::status(&broadcast, &report, &app.zone);
+    let said = Text::lines(&[said, story::story(&broadcast, &rows, &app.zone)]);
     request.post_privately(&mut tx, &said).await?;
     if report.invalid.count() > result::INVALID_SHOWN_MAX && broadcast.state.is_settled() {
         let mut file = attached(What::Invalid, &broadcast, Receiver::Person(request.person().clone()));
@@ -86,22 +89,34 @@ pub async fn cancel(request: &Request<'_>, id: &BroadcastId) -> Result<(), Troub
         return request.finish_with(&answers::no_such_broadcast(Some(id))).await;
     };
     let deed = Deed::Press { action: Action::Cancel, of: broadcast.asked() };
+    let mut refusal = None;
     let said = match app.policy().may(request.person(), &deed) {
-        Err(denied) => help::denied(&denied),
+        Err(denied) => {
+            refusal = audit::refusal(app, request.person(), Some(&broadcast), "cancel", denied);
+            help::denied(&denied)
+        }
         Ok(()) => {
             let report = Report::of(&tx.batches(id).await?);
             match broadcast.clone().cancel(request.person(), &report, app.now()) {
-                Err(stale) => text::stale(&stale),
+                Err(stale) => {
+                    refusal = audit::refusal(app, request.person(), Some(&broadcast), "cancel", &stale);
+                    text::stale(&stale)
+                }
                 Ok(cancelled) => {
                     press::write_cancelled(app, &mut tx, &broadcast, cancelled, app.now()).await?;
+                    audit::decided(app, &mut tx, &broadcast, request.person(), Action::Cancel, None).await?;
                     answers::cancelled(id, report.some_left())
                 }
             }
         }
     };
+    refusal.iter().for_each(|refusal| refusal.record(&mut tx));
     tx.post(&answer(request, "answer", &said), app.now()).await?;
     tx.finish_event(request.claim).await?;
     tx.commit().await?;
+    if let Some(refusal) = refusal {
+        refusal.written(app);
+    }
     app.wake_all();
     Ok(())
 }
@@ -141,6 +156,9 @@ pub async fn logout(request: &Request<'_>) -> Result<(), Trouble> {
     let app = request.app;
     let mut tx = app.store.begin().await?;
     let had = tx.forget_authorization(request.person(), Timestamp(i64::MAX)).await?;
+    if had {
+        tx.record(Entry::alone(Done::LoggedOut, app.now()).by(request.person()));
+    }
     tx.post(&answer(request, "answer", &answers::logged_out(had)), app.now()).await?;
     tx.finish_event(request.claim).await?;
     tx.commit().await?;

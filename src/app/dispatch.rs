@@ -7,7 +7,8 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use super::press::{cancel_planned, tell_author};
-use super::{App, LEASE, RENEW_EVERY, Step};
+use super::{App, LEASE, RENEW_EVERY, Step, audit};
+use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{Batch, BatchState, DoubtCause, Verdict, WaitCause};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::ids::Timestamp;
@@ -131,6 +132,7 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
         return Ok(None);
     }
     tx.update_broadcast(&started, broadcast.revision).await?;
+    audit::called(&mut tx, &started, &claim.batch, now);
     if started.state != broadcast.state {
         tx.want_cards(&started.id, started.revision, now).await?;
     }
@@ -262,6 +264,7 @@ async fn refuse_tampered(app: &App, broadcast: Broadcast) -> Result<(), StoreErr
     ended.version += 1;
     ended.revision += 1;
     tx.update_broadcast(&ended, broadcast.revision).await?;
+    tx.record(Entry::about(&ended, Deed::Tampered, now).with("state", ended.state));
     tx.want_cards(&ended.id, ended.revision, now).await?;
     tell_author(&mut tx, &ended, &report, now).await?;
     tx.commit().await?;
@@ -348,13 +351,15 @@ async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<()
     let now = app.now();
     let poll_at = (settled.state == BatchState::Accepted).then(|| now.after(FIRST_POLL));
     let mut tx = app.store.begin().await?;
-    let stopped = tx.broadcast(&settled.broadcast).await?.is_some_and(|broadcast| broadcast.ending.is_some());
+    let broadcast = tx.broadcast(&settled.broadcast).await?;
+    let stopped = broadcast.as_ref().is_some_and(|broadcast| broadcast.ending.is_some());
     let mut settled = settled.clone();
     if stopped && settled.state == BatchState::Planned {
         // Its author cancelled while it was on its way, and it came back unsent: it stays.
         settled.state = BatchState::Cancelled;
     }
     tx.settle_batch(claim, &settled, poll_at).await?;
+    audit::answered(&mut tx, broadcast.as_ref(), &settled, now);
     if matches!(settled.state, BatchState::Planned | BatchState::Refused | BatchState::Cancelled) {
         tx.rebook(&settled.broadcast, settled.seq, 0).await?;
     }
@@ -381,9 +386,11 @@ pub async fn follow(tx: &mut Tx, id: &crate::domain::ids::BroadcastId, now: Time
     tx.update_broadcast(&after, before.revision).await?;
     tx.want_cards(id, after.revision, now).await?;
     if let (Some(hold), None) = (after.hold, before.hold) {
+        tx.record(Entry::about(&after, Deed::Held, now).with("cause", hold.cause));
         tell_author(tx, &after, &report, now).await?;
         tracing::warn!(broadcast = %id, cause = ?hold.cause, "a broadcast is on hold until its author says go on");
     } else if after.state != before.state && (after.state.is_settled() || after.state == State::InDoubt) {
+        tx.record(Entry::about(&after, Deed::Ended, now).with("state", after.state));
         tell_author(tx, &after, &report, now).await?;
         metrics::counter!("feishu_broadcast_broadcasts_total", "state" => after.state.as_str()).increment(1);
         tracing::info!(broadcast = %id, state = after.state.as_str(), "a broadcast came to rest");

@@ -10,8 +10,9 @@ use super::directory::ResolveError;
 use super::letters::{text_content, uuid};
 use super::people;
 use super::request::{draw_id, propose};
-use super::{App, LEASE, RENEW_EVERY, Step, Trouble, places, terms};
+use super::{App, LEASE, RENEW_EVERY, Step, Trouble, audit, places, terms};
 use crate::domain::audience::{Audience, Covered, DepartmentTarget};
+use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::retry_wait;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::{DepartmentId, OpenId, Timestamp, UnionId, UserId};
@@ -50,6 +51,7 @@ pub async fn ask_sample(
         return Ok(Ok(Toast::warning(said::enough(SAMPLES_MAX))));
     }
     tx.ask_errand(key, Errand::Sample, &before.id, person, now).await?;
+    tx.record(Entry::about(before, Deed::SampleAsked, now).by(person));
     Ok(Ok(Toast::info(said::coming())))
 }
 
@@ -73,6 +75,7 @@ pub async fn ask_repair(
         return Ok(Ok(Toast::info(said::nothing_to_repair())));
     }
     tx.ask_errand(key, Errand::Repair, &before.id, person, now).await?;
+    tx.record(Entry::about(before, Deed::RepairAsked, now).by(person).with("ids", left));
     Ok(Ok(Toast::info(said::looking(left))))
 }
 
@@ -127,9 +130,11 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
 async fn sample(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result<(), StoreError> {
     let targets = Targets { open_ids: vec![claim.person.clone()], ..Targets::default() };
     let body = plan::request_body(&broadcast.content, &targets);
+    audit::sample_called(app, broadcast, claim).await?;
     let departure = app.departures.leave(|| app.now()).await;
     let answer = app.feishu.batch_send(app.now(), &body).await;
     app.departures.answered(departure, app.now());
+    let answered = audit::sample_answered(broadcast, claim, &answer, app.now());
     let (said, again) = match answer {
         Ok(accepted) if accepted.invalid.count() == 0 => (None, None),
         Ok(_) => (Some(said::you_are_out_of_reach(&broadcast.id)), None),
@@ -151,7 +156,10 @@ async fn sample(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result
             }
         }
     };
-    finish(app, claim, said.as_ref().map(|said| (said, broadcast)), again).await
+    let mut tx = app.store.begin().await?;
+    tx.record(answered);
+    settle(&mut tx, claim, said.as_ref().map(|said| (said, broadcast)), again, app.now()).await?;
+    tx.commit().await
 }
 
 /// A new broadcast to those of the invalid ids that Feishu knows by now. It asks for approval like any other.
@@ -206,6 +214,7 @@ async fn repair(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result
         tx.update_broadcast(&after, before.revision).await?;
         tx.want_cards(&after.id, after.revision, now).await?;
         tx.insert_broadcast(&next, fresh).await?;
+        audit::proposed(&mut tx, &next, now);
         tx.insert_card(&next.id, &next.author, CardRole::Author, next.revision, now).await?;
         propose(app, &mut tx, &next, fresh, now).await?;
         tracing::info!(broadcast = %next.id, of = %broadcast.id, ids = fresh.ids(), "a broadcast to repaired ids is proposed");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::App;
 use super::press::tell_author;
+use crate::domain::audit::{Deed, Entry};
 use crate::domain::broadcast::State;
 use crate::domain::hold::{AWAY_MAX, HoldCause};
 use crate::domain::ids::{BroadcastId, Timestamp};
@@ -39,6 +40,10 @@ async fn say_alive(app: &App) -> Result<(), StoreError> {
         None
     };
     if let Some(cause) = cause {
+        // Nobody was ever at work on a new one.
+        if last.at != Timestamp(0) {
+            tx.record(Entry::alone(Deed::Returned, now).with("cause", cause).with("last_seen", last.at));
+        }
         // An old database also believes undecided what has long been decided.
         for id in tx.unsent(cause == HoldCause::Restored).await? {
             match hold(&mut tx, &id, cause, now).await {
@@ -71,6 +76,7 @@ async fn hold(tx: &mut Tx, id: &BroadcastId, cause: HoldCause, now: Timestamp) -
     }
     let Some(held) = before.clone().on_hold(cause, now) else { return Ok(()) };
     tx.update_broadcast(&held, before.revision).await?;
+    tx.record(Entry::about(&held, Deed::Held, now).with("cause", cause));
     tx.want_cards(id, held.revision, now).await?;
     tell_author(tx, &held, &report, now).await?;
     tracing::warn!(broadcast = %id, ?cause, "a broadcast is on hold until its author says go on");

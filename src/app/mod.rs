@@ -6,6 +6,7 @@
 
 pub mod attachments;
 pub mod audience;
+pub mod audit;
 pub mod authorize;
 pub mod cards;
 pub mod clock;
@@ -100,6 +101,7 @@ pub struct App {
     /// Tables that may be read at one time.
     pub tables: tokio::sync::Semaphore,
     pub strangers: stranger::Strangers,
+    pub refusals: audit::Refusals,
     /// The pace of messages and cards.
     pub talk: pace::Pace,
     /// The pace of questions about delivery.
@@ -155,6 +157,7 @@ impl App {
             images: content::Images::new(),
             tables: tokio::sync::Semaphore::new(1),
             strangers: stranger::Strangers::new(),
+            refusals: audit::Refusals::new(),
             talk: pace::Pace::new(Ring::Talk),
             polls: pace::Pace::new(Ring::Polls),
             look_ups: pace::Pace::new(Ring::LookUps),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::attachments::What;
 use super::letters::{text_content, uuid};
-use super::{App, errands, request, terms};
+use super::{App, audit, errands, request, terms};
 use crate::domain::batch::BatchState;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::command::half_width;
@@ -80,7 +80,10 @@ pub async fn press(app: &App, key: &str, pressed: &CardAction) -> Result<Toast, 
     if app.policy().roles(person).is_stranger() {
         return Ok(Toast::error(help::stranger(person)));
     }
-    let Some(press) = Press::read(pressed) else { return Ok(Toast::error(answers::unknown_button())) };
+    let Some(press) = Press::read(pressed) else {
+        audit::refused(app, audit::refusal(app, person, None, "press", "no-such-button")).await?;
+        return Ok(Toast::error(answers::unknown_button()));
+    };
     let mut tries = 0;
     loop {
         tries += 1;
@@ -105,23 +108,35 @@ async fn decide(app: &App, key: &str, person: &OpenId, press: &Press) -> Result<
         return Ok(Toast::info(answers::pressed_already()));
     }
     let Some(broadcast) = tx.broadcast(&press.broadcast).await? else {
+        drop(tx);
+        audit::refused(app, audit::refusal(app, person, None, press.action.as_str(), "no-such-broadcast")).await?;
         return Ok(Toast::error(answers::no_such_broadcast(Some(&press.broadcast))));
     };
     let deed = Deed::Press { action: press.action, of: broadcast.asked() };
     if let Err(denied) = app.policy().may(person, &deed) {
         tracing::info!(broadcast = %broadcast.id, %person, action = press.action.as_str(), "a press was denied");
+        drop(tx);
+        audit::refused(app, audit::refusal(app, person, Some(&broadcast), press.action.as_str(), denied)).await?;
         return Ok(Toast::error(help::denied(&denied)));
     }
     let decided = act(app, &mut tx, key, &broadcast, person, press, now).await?;
-    let toast = match decided {
-        Ok(toast) => toast,
+    let (toast, refusal) = match decided {
+        Ok(toast) => {
+            let chosen = press.department.as_ref();
+            (toast, audit::decided(app, &mut tx, &broadcast, person, press.action, chosen).await?)
+        }
         Err(stale) => {
+            let refusal = audit::refusal(app, person, Some(&broadcast), press.action.as_str(), &stale);
+            refusal.iter().for_each(|refusal| refusal.record(&mut tx));
             // Nothing changes, but whoever pressed gets to see how things stand.
             tx.reshow_card(&broadcast.id, person, app.now().after(AFTER_ANSWER)).await?;
-            Toast::warning(text::stale(&stale))
+            (Toast::warning(text::stale(&stale)), refusal)
         }
     };
     tx.commit().await?;
+    if let Some(refusal) = refusal {
+        refusal.written(app);
+    }
     tracing::info!(broadcast = %broadcast.id, %person, action = press.action.as_str(), "a press was decided");
     app.wake_all();
     Ok(toast)

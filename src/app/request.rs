@@ -11,7 +11,7 @@ use super::directory::ResolveError;
 use super::inbox::Request;
 use super::letters::{answer, text_content, uuid};
 use super::list::{self, Listed, Told};
-use super::{App, Trouble, commands, terms};
+use super::{App, Trouble, audit as chain, commands, terms};
 use crate::domain::audience::{Audience, Outline};
 use crate::domain::broadcast::{Broadcast, Origin, State};
 use crate::domain::command::{BroadcastRequest, Target};
@@ -218,6 +218,7 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
     }
     let mut tx = request.app.store.begin().await?;
     tx.insert_broadcast(&broadcast, &audience).await?;
+    chain::proposed(&mut tx, &broadcast, now);
     tx.insert_card(&broadcast.id, &broadcast.author, CardRole::Author, broadcast.revision, now).await?;
     if request.message.chat == ChatKind::Group {
         tx.post(&answer(request, "answer", &answers::see_private_chat(&broadcast.id)), now).await?;

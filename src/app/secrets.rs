@@ -1,4 +1,4 @@
-//! What `SECRET_KEY` is for: sealing user tokens at rest and signing the links of the authorization.
+//! What `SECRET_KEY` is for: sealing user tokens at rest, signing the links of the authorization and the audit chain.
 //!
 //! Each use has a key of its own, derived with HKDF-SHA256, so that a token of one use is worth nothing in another.
 //! Sealing is XChaCha20-Poly1305 with a random 24-byte nonce; the person's open_id is bound in as associated data, so
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::clock::Clock;
+use crate::domain::audit::chain::ChainKey;
 use crate::domain::ids::{OpenId, Timestamp};
 
 /// Bytes of `SECRET_KEY` and of every key derived from it.
@@ -53,13 +54,7 @@ pub struct Secrets {
 impl Secrets {
     /// From the 32 bytes of `SECRET_KEY`.
     pub fn new(key: &[u8; KEY_BYTES]) -> Self {
-        let derive = |label: &[u8]| {
-            let mut derived = Box::new([0; KEY_BYTES]);
-            Hkdf::<Sha256>::new(None, key)
-                .expand(label, derived.as_mut())
-                .expect("32 bytes are a legal HKDF-SHA256 output");
-            SecretBox::new(derived)
-        };
+        let derive = |label: &[u8]| SecretBox::new(derived(key, label));
         Self {
             sealing: derive(b"feishu-broadcast user tokens v1"),
             signing: derive(b"feishu-broadcast login links v1"),
@@ -74,6 +69,11 @@ impl Secrets {
             .expand(b"feishu-broadcast secret key v1", &mut key)
             .expect("32 bytes are a legal HKDF-SHA256 output");
         key
+    }
+
+    /// The key of the audit chain. It leaves this room: the store signs what it writes.
+    pub fn chain_key(key: &[u8; KEY_BYTES]) -> ChainKey {
+        ChainKey::new(derived(key, b"feishu-broadcast audit chain v1"))
     }
 
     /// Seals a value for one person.
@@ -133,6 +133,13 @@ impl Secrets {
         mac.update(message);
         mac
     }
+}
+
+/// A key for one use.
+fn derived(key: &[u8; KEY_BYTES], label: &[u8]) -> Box<[u8; KEY_BYTES]> {
+    let mut derived = Box::new([0; KEY_BYTES]);
+    Hkdf::<Sha256>::new(None, key).expand(label, derived.as_mut()).expect("32 bytes are a legal HKDF-SHA256 output");
+    derived
 }
 
 /// A nonce for a link: 16 random bytes, base64url.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::press::{cancel_planned, tell_author};
-use super::{App, Step, dispatch, errands, life};
+use super::{App, Step, audit, dispatch, errands, life};
+use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{BatchState, DoubtCause};
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::report::Report;
@@ -42,6 +43,7 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
 /// Then, for the only process on this store: whatever was taken has no holder any more. Work goes on at once
 /// instead of when the leases end; a batch found in `sending` has no sender and is in doubt.
 pub async fn begin(app: &App) -> Result<(), StoreError> {
+    audit::anchor(&app.store.begin_chain(app.now()).await?);
     life::beat(app).await?;
     if app.store.engine() == Engine::Postgres {
         // Other replicas may be at work: only leases that have run out are anybody's.
@@ -55,11 +57,12 @@ pub async fn begin(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Forgets what is old enough. Events and letters only; broadcasts stay.
+/// Forgets what is old enough. Events and letters only; broadcasts stay, and so does every row of the audit chain.
 pub async fn prune(app: &App) -> Result<(), StoreError> {
     let before = Timestamp(app.now().0.saturating_sub(i64::try_from(REMEMBER.as_millis()).unwrap_or(i64::MAX)));
     app.store.prune_events(before).await?;
     app.store.prune_errands(before).await?;
+    audit::anchor(&app.store.begin_chain(app.now()).await?);
     app.store.prune_letters(before).await
 }
 
@@ -84,6 +87,7 @@ async fn expire(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
     let Ok(expired) = before.clone().expire(now) else { return Ok(()) };
     cancel_planned(&mut tx, id).await?;
     tx.update_broadcast(&expired, before.revision).await?;
+    tx.record(Entry::about(&expired, Deed::Expired, now));
     errands::give_back(&mut tx, &expired, now).await?;
     tx.want_cards(id, expired.revision, now).await?;
     tell_author(&mut tx, &expired, &Report::default(), now).await?;
@@ -104,6 +108,11 @@ async fn come(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
         let report = Report::of(&tx.batches(id).await?);
         tell_author(&mut tx, &after, &report, now).await?;
     }
+    match after.hold {
+        Some(hold) => tx.record(Entry::about(&after, Deed::Held, now).with("cause", hold.cause)),
+        None if after.state != before.state => tx.record(Entry::about(&after, Deed::Due, now)),
+        None => {}
+    }
     tx.commit().await?;
     if after.state != before.state || after.hold.is_some() {
         tracing::info!(broadcast = %id, state = after.state.as_str(), held = after.hold.is_some(), "the time of a broadcast has come");
@@ -114,12 +123,14 @@ async fn come(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
 /// Batches whose sender is gone may have left or not.
 async fn doubt(app: &App, id: &BroadcastId, gone_by: Timestamp) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
-    tx.broadcast(id).await?;
+    let Some(broadcast) = tx.broadcast(id).await? else { return Ok(()) };
     for mut batch in tx.batches(id).await? {
         if batch.state == BatchState::Sending && batch.not_before <= gone_by {
             batch.state = BatchState::InDoubt;
             batch.outcome.doubt = Some(DoubtCause::Stopped);
             tx.move_batch(&batch, BatchState::Sending).await?;
+            let lost = Entry::about(&broadcast, Deed::Lost, app.now()).with("batch", batch.seq);
+            tx.record(lost.with("attempt", batch.attempts));
         }
     }
     dispatch::follow(&mut tx, id, app.now()).await?;

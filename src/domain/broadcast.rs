@@ -112,7 +112,8 @@ pub struct Broadcast {
 }
 
 /// Why a move is not possible (any more). None of these changes anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stale {
     /// The card shows an older version.
     Outdated,

@@ -2,6 +2,7 @@
 //! anyone; `tests/story/house.rs` holds it to that.
 
 pub mod audience;
+pub mod audit;
 pub mod batch;
 pub mod broadcast;
 pub mod command;

@@ -7,6 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::domain::command::CommandName;
 use crate::domain::ids::{DepartmentId, OpenId};
 use crate::domain::quiet::QuietHours;
@@ -129,7 +131,8 @@ pub struct Asked<'a> {
 }
 
 /// Why a person may not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Denied {
     /// Neither admin nor approver: not served at all.
     Stranger,

@@ -153,7 +153,7 @@ impl Life {
 }
 
 /// The file of an embedded database; none for one in memory.
-fn database_path(url: &str) -> Option<PathBuf> {
+pub(super) fn database_path(url: &str) -> Option<PathBuf> {
     let options: SqliteConnectOptions = url.parse().ok()?;
     let in_memory = url.contains(":memory:") || url.contains("mode=memory");
     (!in_memory).then(|| options.get_filename().to_owned())

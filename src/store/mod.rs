@@ -10,6 +10,7 @@
 //! The statements are plain SQL; `sqlx::Any` carries them to either.
 
 mod accept;
+pub mod audit;
 pub mod authorizations;
 pub mod batches;
 pub mod broadcasts;
@@ -31,6 +32,8 @@ use std::time::Duration;
 use sqlx::any::{Any, AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyConnection, AnyPool, Connection, Row, Transaction};
 
+use crate::domain::audit::Entry;
+use crate::domain::audit::chain::ChainKey;
 use crate::domain::ids::Timestamp;
 use durable::Durable;
 
@@ -50,6 +53,9 @@ const ACQUIRE_WAIT: Duration = Duration::from_secs(5);
 /// Rows that are forgotten in one transaction, and the pause before the next: others write in between.
 const PRUNED_AT_ONCE: i64 = 1000;
 const PRUNE_PAUSE: Duration = Duration::from_millis(20);
+
+/// How the tables came to be.
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations");
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -122,21 +128,27 @@ pub struct Store {
     /// The queue in front of the inbox table: many events, one commit.
     accepting: accept::Accepting,
     life: life::Life,
+    /// What the audit chain is signed with.
+    chain: Arc<ChainKey>,
 }
 
 /// A transaction that writes. Dropped without [`Tx::commit`] it leaves nothing behind.
 pub struct Tx {
     inner: Transaction<'static, Any>,
     durable: Durable,
+    chain: Arc<ChainKey>,
+    /// What will be written into the audit chain.
+    entries: Vec<Entry>,
 }
 
 impl Store {
     /// Opens the database at `url` (`sqlite://path` or `postgres://…`), creates the file if it is missing and migrates it.
+    /// Its audit chain goes on under `chain`.
     ///
     /// # Errors
     /// `Database` when the file cannot be opened or written, `Migration` when its schema is newer or damaged, `InUse`
     /// when another process works on it.
-    pub async fn open(url: &str) -> Result<Self, StoreError> {
+    pub async fn open(url: &str, chain: ChainKey) -> Result<Self, StoreError> {
         install_default_drivers();
         let engine = Engine::of(url);
         let url = with_create(engine, url);
@@ -145,7 +157,7 @@ impl Store {
         // Busy is no collision here: whoever starts the program reads the database's own words.
         let mut first = AnyConnection::connect(&url).await.map_err(StoreError::Database)?;
         prepare(engine, &mut first).await.map_err(StoreError::Database)?;
-        sqlx::migrate!("src/store/migrations").run(&mut first).await?;
+        MIGRATOR.run(&mut first).await?;
         let life = life::Life::find(engine, &url, lock, &mut first).await?;
         let pool = |max: u32| {
             AnyPoolOptions::new()
@@ -172,7 +184,7 @@ impl Store {
             }
         };
         let accepting = accept::Accepting::start(accept, durable.clone());
-        Ok(Self { engine, url: url.into(), write, read, durable, accepting, life })
+        Ok(Self { engine, url: url.into(), write, read, durable, accepting, life, chain: Arc::new(chain) })
     }
 
     /// Which database this is.
@@ -204,7 +216,8 @@ impl Store {
     /// Begins a transaction that writes. Keep it short: on SQLite everyone else waits.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         self.let_events_go_first().await;
-        Ok(Tx { inner: self.write.begin_with(self.engine.begin()).await?, durable: self.durable.clone() })
+        let inner = self.write.begin_with(self.engine.begin()).await?;
+        Ok(Tx { inner, durable: self.durable.clone(), chain: Arc::clone(&self.chain), entries: Vec::new() })
     }
 
     /// Ends every lease on events, letters, cards, errands and authorizations, for a start after a crash. Only where no other
@@ -267,8 +280,11 @@ impl Store {
 }
 
 impl Tx {
-    /// Makes everything in this transaction durable.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    /// Makes everything in this transaction durable, and what was to be written down of it with it.
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        if let Some(at) = self.entries.last().map(|entry| entry.at) {
+            audit::append(&mut self.inner, &self.chain, &self.entries, at).await?;
+        }
         self.inner.commit().await?;
         self.durable.reached().await
     }

@@ -20,6 +20,7 @@ pub mod result;
 pub mod samples;
 pub mod schedule;
 pub mod sheets;
+pub mod story;
 pub mod targets;
 pub mod text;
 pub mod toast;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use feishu_broadcast::app::clock::{Clock, SystemClock};
+use feishu_broadcast::app::secrets::{KEY_BYTES, Secrets};
 use feishu_broadcast::domain::audience::{Audience, PersonTarget};
 use feishu_broadcast::domain::broadcast::Broadcast;
 use feishu_broadcast::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, ChatId, OpenId, Timestamp};
@@ -25,6 +26,11 @@ const ROWS: usize = 40;
 pub enum Engine {
     Sqlite,
     Postgres(String),
+}
+
+/// Opens a store without a bot.
+pub async fn open(url: &str) -> Result<Store, StoreError> {
+    Store::open(url, Secrets::chain_key(&[7; KEY_BYTES])).await
 }
 
 /// A database of its own; gone with this value, a PostgreSQL schema by [`Database::remove`].
@@ -53,7 +59,7 @@ impl Database {
             }
         };
         // A server starts on a migrated store from here on.
-        Store::open(&database.url).await?.close().await;
+        open(&database.url).await?.close().await;
         Ok(database)
     }
 
@@ -123,7 +129,7 @@ impl Database {
 
     /// Stores broadcasts that were sent in the last months, with ledger and cards.
     pub async fn seed_broadcasts(&self, count: usize) -> anyhow::Result<()> {
-        let store = Store::open(&self.url).await?;
+        let store = open(&self.url).await?;
         let now = SystemClock.now();
         let mut tx = store.begin().await?;
         for number in 0..count {
@@ -158,7 +164,7 @@ impl Database {
         if self.count("broadcasts").await? == 0 {
             self.seed_broadcasts(ROWS).await?;
         }
-        let store = Store::open(&self.url).await?;
+        let store = open(&self.url).await?;
         let began = SystemClock.now();
         self.prepare_work(&store).await?;
         let now = SystemClock.now();

@@ -21,12 +21,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use database::{Database, Engine, broadcast};
+use database::{Database, Engine, broadcast, open};
 use feishu_broadcast::app::clock::{Clock, SystemClock};
 use feishu_broadcast::domain::audience::{Audience, PersonTarget};
 use feishu_broadcast::domain::ids::OpenId;
 use feishu_broadcast::domain::plan;
-use feishu_broadcast::store::Store;
 use sandbox::{Company, Tenant};
 use servers::{Kind, Server, memory_mib, pin_load};
 
@@ -97,7 +96,7 @@ async fn ledger_apart(engine: &Engine, people: usize) -> anyhow::Result<Round> {
 
 /// From resolved targets to the committed ledger, step by step as the desk of `/broadcast` does it.
 async fn ledger(url: &str, people: usize) -> anyhow::Result<()> {
-    let store = Store::open(url).await?;
+    let store = open(url).await?;
     let resolved: Vec<PersonTarget<OpenId>> = (0..people)
         .map(|number| {
             let line = u32::try_from(number + 2).ok();

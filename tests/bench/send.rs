@@ -18,11 +18,10 @@ mod servers;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use database::{Database, Engine, broadcast};
+use database::{Database, Engine, broadcast, open};
 use feishu_broadcast::app::clock::{Clock, SystemClock};
 use feishu_broadcast::domain::ids::OpenId;
 use feishu_broadcast::domain::plan::{self, Targets};
-use feishu_broadcast::store::Store;
 use feishu_broadcast::store::cards::CardRole;
 use sandbox::{Company, Tenant};
 use servers::{Kind, Server, pin_load};
@@ -96,7 +95,7 @@ async fn send(engine: &Engine, batches: usize) -> anyhow::Result<Vec<i64>> {
 
 /// Stores approved broadcasts with so many batches in all.
 async fn plan_all(tenant: &Tenant, database: &Database, batches: usize) -> anyhow::Result<()> {
-    let store = Store::open(&database.url).await?;
+    let store = open(&database.url).await?;
     let people: Vec<String> = (0..IDS).map(|number| tenant.person(&format!("同事{number}")).open_id).collect();
     let open_ids = people.iter().map(OpenId::new).collect::<Option<Vec<_>>>().context("an open_id")?;
     let targets = Targets { open_ids, ..Targets::default() };

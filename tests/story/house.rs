@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Rooms by floor. A room calls its own floor or below. Source: `src/lib.rs`.
-const FLOORS: [(&str, u8); 9] = [
+const FLOORS: [(&str, u8); 10] = [
     ("domain", 0),
     ("view", 1),
     ("feishu", 2),
@@ -16,6 +16,7 @@ const FLOORS: [(&str, u8); 9] = [
     ("web", 4),
     ("config", 5),
     ("bot", 5),
+    ("audit", 5),
     ("main", 5),
 ];
 

@@ -8,6 +8,7 @@ mod stage;
 
 mod approve;
 mod ask;
+mod audit;
 mod contents;
 mod crash;
 mod doubt;

@@ -1,5 +1,6 @@
 //! The program itself: the built binary as a child process, with nothing in its environment but what a story gives it.
 
+mod audit;
 mod running;
 mod secrets;
 mod settings;

@@ -17,7 +17,7 @@ use feishu_broadcast::store::letters::{Letter, LetterOutcome, Receiver};
 use feishu_broadcast::store::{Engine, Store, StoreError};
 
 use crate::sandbox::Company;
-use crate::stage::{Database, story, story_with};
+use crate::stage::{Database, open, story, story_with};
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 async fn with_store(play: impl AsyncFnOnce(&Store, &str) -> anyhow::Result<()>) {
     let data = tempfile::tempdir().expect("a directory for the database");
     let database = Database::new(data.path()).await.expect("a database");
-    let store = Store::open(&database.url).await.expect("the store opens");
+    let store = open(&database.url).await.expect("the store opens");
     play(&store, &database.url).await.expect("the story ends well");
     store.close().await;
     database.remove().await.expect("the story's schema can be dropped");
@@ -195,7 +195,7 @@ async fn two_replicas_that_insert_the_same_keys_do_not_wait_for_each_other_in_a_
             // Belongs to one process.
             return Ok(());
         }
-        let other = Store::open(url).await?;
+        let other = open(url).await?;
         for round in 0..20 {
             let forwards = (0..100).map(|number| store.accept(arrival("ring", round * 100 + number)));
             let backwards = (0..100).rev().map(|number| other.accept(arrival("ring", round * 100 + number)));
@@ -329,6 +329,8 @@ async fn a_late_word_of_an_old_revocation_leaves_the_new_authorization_alone() {
 #[tokio::test]
 async fn a_wrong_secret_key_costs_nobody_their_authorization() {
     story(async |stage| {
+        // What is written under another key cannot be checked with this one.
+        stage.whole_chain = false;
         stage.authorize("王芳").await?;
         stage.restart_with(&[("SECRET_KEY", "c3RvcnktdGVsbGVycy1rZWVwLXRoZWlyLXNlY3JldHM=")]).await?;
         assert!(stage.ask("王芳", "/whoami").await?.text.contains("未授权"));

@@ -7,7 +7,6 @@ use anyhow::{Context, ensure};
 use feishu_broadcast::app::authorize;
 use feishu_broadcast::app::clock::{Clock, SystemClock};
 use feishu_broadcast::domain::ids::{OpenId, Timestamp};
-use feishu_broadcast::store::Store;
 use feishu_broadcast::store::pace::Ring;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -15,7 +14,7 @@ use serde_json::json;
 use crate::kill::two_minutes_pass;
 use crate::program::Running;
 use crate::sandbox::{Company, Fault, Tenant, When, Wire};
-use crate::stage::{Database, story};
+use crate::stage::{Database, open, story};
 
 /// Broadcasts approved at once.
 const BROADCASTS: usize = 36;
@@ -172,7 +171,7 @@ async fn all_of_them_keep_one_pace() -> anyhow::Result<()> {
     }
     let data = tempfile::tempdir()?;
     let database = Database::new(data.path()).await?;
-    let stores = [Store::open(&database.url).await?, Store::open(&database.url).await?];
+    let stores = [open(&database.url).await?, open(&database.url).await?];
     let reserved = join_all((0..240).map(|n| stores[n % 2].reserve_call(Ring::Batches, SystemClock.now()))).await;
     let mut times = reserved.into_iter().collect::<Result<Vec<Timestamp>, _>>()?;
     times.sort();
@@ -191,8 +190,8 @@ async fn a_word_from_one_of_them_wakes_the_others() -> anyhow::Result<()> {
     }
     let data = tempfile::tempdir()?;
     let (database, stranger) = (Database::new(data.path()).await?, Database::new(data.path()).await?);
-    let (one, other) = (Store::open(&database.url).await?, Store::open(&database.url).await?);
-    let elsewhere = Store::open(&stranger.url).await?;
+    let (one, other) = (open(&database.url).await?, open(&database.url).await?);
+    let elsewhere = open(&stranger.url).await?;
     let mut ear = other.listen().await?.context("PostgreSQL has notices")?;
     let mut heard = async || tokio::time::timeout(Duration::from_millis(500), ear.next()).await;
     one.tell_replicas().await?;
@@ -213,7 +212,7 @@ async fn all_of_them_may_bring_the_store_up_to_date_at_once() -> anyhow::Result<
     }
     let data = tempfile::tempdir()?;
     let database = Database::new(data.path()).await?;
-    for store in join_all((0..5).map(|_| Store::open(&database.url))).await {
+    for store in join_all((0..5).map(|_| open(&database.url))).await {
         let store = store.context("one of five could not open the store")?;
         store.ping().await?;
         store.close().await;

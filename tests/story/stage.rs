@@ -10,13 +10,19 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use feishu_broadcast::app::clock::{Clock, SystemClock};
+use feishu_broadcast::app::secrets::{KEY_BYTES, Secrets};
 use feishu_broadcast::app::{Step, life, worker};
+use feishu_broadcast::audit;
 use feishu_broadcast::bot::{Bot, Loops};
 use feishu_broadcast::config::Cli;
+use feishu_broadcast::domain::audit::chain::ChainKey;
+use feishu_broadcast::domain::audit::verify::Finding;
 use feishu_broadcast::domain::ids::Timestamp;
-use feishu_broadcast::store::Engine;
+use feishu_broadcast::store::{Engine, Store, StoreError};
 use futures_util::FutureExt;
-use sqlx::{Connection, PgConnection, Row};
+use serde_json::Value;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Connection, PgConnection, Row};
 
 use crate::sandbox::{ChatMessage, Company, Person, Tenant};
 
@@ -52,6 +58,8 @@ pub struct Stage {
     settings: Vec<(String, String)>,
     data: tempfile::TempDir,
     database: Database,
+    /// Whether the audit chain must be whole at the end: not where the story lays hands on it, or on its key.
+    pub whole_chain: bool,
 }
 
 /// The database of one story: a SQLite file, or a schema of its own on the PostgreSQL of `TEST_POSTGRES_URL`.
@@ -80,7 +88,7 @@ impl Database {
         let Some((server, schema)) = &self.schema else { return Ok(Vec::new()) };
         let mut connection = PgConnection::connect(server).await?;
         let mut all = Vec::new();
-        for table in ["inbox", "broadcasts", "batches", "cards", "letters", "authorizations"] {
+        for table in ["inbox", "broadcasts", "batches", "cards", "letters", "authorizations", "audit"] {
             let rows = sqlx::query(sqlx::AssertSqlSafe(format!("select t::text as t from {schema}.{table} t")));
             for row in rows.fetch_all(&mut connection).await? {
                 all.extend(row.try_get::<String, _>("t")?.into_bytes());
@@ -95,6 +103,14 @@ impl Database {
         sqlx::query(sqlx::AssertSqlSafe(format!("drop schema {schema} cascade"))).execute(&mut connection).await?;
         Ok(())
     }
+}
+
+/// The key of a store that no bot opens.
+pub const KEY: [u8; KEY_BYTES] = [7; KEY_BYTES];
+
+/// Opens a store without a bot.
+pub async fn open(url: &str) -> Result<Store, StoreError> {
+    Store::open(url, Secrets::chain_key(&KEY)).await
 }
 
 /// Plays a story in the small company. Approvers are 周明 and 赵磊; one approval is needed.
@@ -122,6 +138,11 @@ pub async fn story_with(
     stage.tenant.assert_clean();
     let open = stage.bot.app.store.events_open().await.expect("the store answers");
     assert_eq!(open, 0, "events were left lying about");
+    if stage.whole_chain {
+        let found = stage.chain().await.expect("the audit can be read beside the bot");
+        assert!(found.is_whole(), "{found}");
+        crate::audit::agrees_with_the_ledger(&stage).await.expect("the audit tells what happened");
+    }
     stage.bot.stop().await;
     stage.tenant.close().await;
     stage.database.remove().await.expect("the story's schema can be dropped");
@@ -144,7 +165,7 @@ impl Stage {
         }
         let bot = start(&settings, &tenant).await?;
         let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { tenant, bot, browser, settings, data, database })
+        Ok(Self { tenant, bot, browser, settings, data, database, whole_chain: true })
     }
 
     pub fn person(&self, name: &str) -> Person {
@@ -210,6 +231,38 @@ impl Stage {
         let mut connection = sqlx::SqliteConnection::connect(&self.database.url).await?;
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
         Ok(connection.close().await?)
+    }
+
+    /// What `audit verify` finds, with the bot's own settings and beside it.
+    pub async fn chain(&self) -> anyhow::Result<Finding> {
+        Ok(audit::verify(self.database_url(), &self.chain_key()?, None).await?)
+    }
+
+    /// The key that the bot's settings come to.
+    pub fn chain_key(&self) -> anyhow::Result<ChainKey> {
+        let cli = Cli::from_settings(self.settings.iter().map(|(name, value)| (name, value)))?;
+        Ok(cli.settings.chain_key()?)
+    }
+
+    pub fn database_url(&self) -> &str {
+        let url = self.settings.iter().find(|(name, _)| name == "DATABASE_URL");
+        url.map_or(&self.database.url, |(_, url)| url)
+    }
+
+    /// Every row of the audit chain, as `audit export` prints it.
+    pub async fn audit(&self) -> anyhow::Result<Vec<Value>> {
+        let mut lines = Vec::new();
+        audit::export(self.database_url(), &mut lines).await?;
+        let lines = String::from_utf8(lines)?;
+        Ok(lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+    }
+
+    /// Rows of a query, as text.
+    pub async fn rows(&self, query: &str) -> anyhow::Result<Vec<AnyRow>> {
+        let mut connection = AnyConnection::connect(self.database_url()).await?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_all(&mut connection).await?;
+        connection.close().await?;
+        Ok(rows)
     }
 
     /// A second bot on the same database, which takes the pushes from now on.

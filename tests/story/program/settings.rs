@@ -169,10 +169,8 @@ fn a_rule_that_cannot_apply_stops_the_start_with_its_line() {
 #[test]
 fn what_comes_with_a_later_version_says_so() {
     let here = directory();
-    for args in [vec!["check"], vec!["audit", "verify"], vec!["audit", "export"]] {
-        let line = one_line(&run(here.path(), &enough(), &args), 1);
-        assert!(line.contains("this version"), "{line}");
-    }
+    let line = one_line(&run(here.path(), &enough(), &["check"]), 1);
+    assert!(line.contains("this version"), "{line}");
 }
 
 #[test]

@@ -1,0 +1,32 @@
+//! The words after the program's name.
+
+use clap::Subcommand;
+
+use crate::domain::audit::chain::Anchor;
+
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Runs the bot: migrates the store, serves HTTP, works until SIGTERM or SIGINT (the default)
+    Serve,
+    /// Tests a deployment against the real platform (not in this version yet)
+    Check,
+    /// Checks or prints the audit chain, beside a running bot as well; needs DATABASE_URL, and to check it SECRET_KEY, or
+    /// the app's id and secret where it is derived from them
+    Audit {
+        #[command(subcommand)]
+        what: Audit,
+    },
+}
+
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// Names the first row that was changed, removed or inserted by hand; exits 1 if there is one
+    Verify {
+        /// A row and the beginning of its MAC as an earlier check or the log gave it, e.g. 213:9f86d081884c7d65: finds
+        /// out as well whether the whole database was put back to an earlier state
+        #[arg(long)]
+        anchor: Option<Anchor>,
+    },
+    /// Prints it as JSON Lines, in order
+    Export,
+}
