@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, ensure};
 use feishu_broadcast::domain::batch::{Batch, BatchState};
 use feishu_broadcast::domain::broadcast::{Broadcast, State};
-use feishu_broadcast::domain::plan;
 use feishu_broadcast::domain::report::Report;
 use serde_json::Value;
 
