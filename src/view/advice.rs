@@ -311,13 +311,13 @@ fn contact(code: i64) -> Option<Advice> {
             "这个部门名称无法搜索。请换一个写法。",
             "This department name cannot be searched. Write it another way.",
         ),
-        40001 | 40002 | 40008 | 40011 | 40012 | 43010 | 44102 => DEFECT,
+        40001 | 40002 | 40008 | 40011 | 40012 | 41071 | 41072 | 41074 | 43010 | 44102 => DEFECT,
         40004 | 40014 | 41050 | 42009 => say(
-            "应用的通讯录权限范围不含此部门或人员。请在开发者后台 > 权限管理 > 通讯录权限范围中加入并发布，或由企业管理员修改。",
-            "The department or person is outside the app's contact data range. Add it in the console under Permissions \
+            "应用的通讯录权限范围不含此部门、人员或用户组。请在开发者后台 > 权限管理 > 通讯录权限范围中加入并发布，或由企业管理员修改。",
+            "The department, person or user group is outside the app's contact data range. Add it in the console under Permissions \
              and publish, or let the company admin edit the range.",
         ),
-        40015 | 41012 => UNKNOWN_ID,
+        40015 | 41012 | 42002 => UNKNOWN_ID,
         42008 => say(
             "部门属于另一个企业。请核对应用是否装在正确的企业。",
             "The department belongs to another company. Check that the app is installed in the right one.",
