@@ -409,10 +409,10 @@ async fn what_an_author_writes_never_becomes_a_mention_or_markup_of_ours() {
 async fn plain_words_come_in_the_language_that_a_person_wrote_last() {
     story(async |stage| {
         let both = stage.ask("赵磊", "/whoami").await?.text;
-        assert!(both.contains("你的 open_id") && both.contains("Your open_id"), "nothing is known yet: {both}");
+        assert!(both.contains("角色：") && both.contains("Roles:"), "nothing is known yet: {both}");
         stage.ask("赵磊", "/help me please").await?;
         let english = stage.ask("赵磊", "/whoami").await?.text;
-        assert!(!english.contains("你的") && english.contains("Your open_id"), "{english}");
+        assert!(!english.contains("角色") && english.contains("Roles:"), "{english}");
 
         let to = stage.person("陈晨").open_id;
         stage.propose("王芳", &format!("/broadcast {to} {}", "很长的内容。".repeat(400))).await?;
@@ -420,9 +420,9 @@ async fn plain_words_come_in_the_language_that_a_person_wrote_last() {
             let chat = stage.person(name).chat();
             chat.into_iter().rev().find(|message| message.msg_type == "text").expect("the content in full").text
         };
-        assert!(told("赵磊").starts_with("Broadcast"), "{:.60}", told("赵磊"));
+        assert!(told("赵磊").starts_with("Full text"), "{:.60}", told("赵磊"));
         assert!(told("王芳").starts_with("群发"), "{:.60}", told("王芳"));
-        assert!(told("周明").contains("群发") && told("周明").contains("Broadcast"), "{:.90}", told("周明"));
+        assert!(told("周明").contains("的全文") && told("周明").contains("Full text"), "{:.90}", told("周明"));
         Ok(())
     })
     .await;
