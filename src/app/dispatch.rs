@@ -385,6 +385,10 @@ pub async fn follow(tx: &mut Tx, id: &crate::domain::ids::BroadcastId, now: Time
     let after = after.clone().hear_first_wave(&batches, now).unwrap_or(after);
     tx.update_broadcast(&after, before.revision).await?;
     tx.want_cards(id, after.revision, now).await?;
+    let over = |broadcast: &Broadcast| broadcast.wave.is_some_and(|wave| wave.over);
+    if over(&after) && !over(&before) {
+        tx.record(Entry::about(&after, Deed::WaveArrived, now));
+    }
     if let (Some(hold), None) = (after.hold, before.hold) {
         tx.record(Entry::about(&after, Deed::Held, now).with("cause", hold.cause));
         tell_author(tx, &after, &report, now).await?;

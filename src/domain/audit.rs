@@ -57,6 +57,8 @@ deeds! {
     Rescheduled = "rescheduled",
     /// The time it was scheduled for has come.
     Due = "due",
+    /// It arrived at those who got it first: the rest follows.
+    WaveArrived = "wave-arrived",
     WentOn = "went-on",
     /// Batches in doubt are sent again.
     Resent = "resent",

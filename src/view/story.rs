@@ -72,6 +72,7 @@ fn what(row: &Row) -> Text {
         Deed::Rescheduled => ("改发送时间", "given another time"),
         Deed::Due => ("到了发送时间", "its time has come"),
         Deed::Held => ("暂停，等发起人决定", "put on hold for its author"),
+        Deed::WaveArrived => ("第一批送达正常，继续发其余的", "arrived at those who got it first; the rest follows"),
         Deed::WentOn => ("继续发送", "goes on"),
         Deed::Resent => ("重新发送结果未知的批次", "batches in doubt sent again"),
         Deed::Settled => ("结果未知的批次视为已发送", "batches in doubt taken as sent"),
