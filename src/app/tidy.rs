@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::press::{cancel_planned, tell_author};
-use super::{App, Step, dispatch, errands, life};
+use super::follow::follow;
+use super::news::tell_author;
+use super::press::cancel_planned;
+use super::{App, Step, errands, life};
 use crate::domain::batch::{BatchState, DoubtCause};
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::report::Report;
@@ -122,7 +124,7 @@ async fn doubt(app: &App, id: &BroadcastId, gone_by: Timestamp) -> Result<(), St
             tx.move_batch(&batch, BatchState::Sending).await?;
         }
     }
-    dispatch::follow(&mut tx, id, app.now()).await?;
+    follow(&mut tx, id, app.now()).await?;
     tx.commit().await?;
     tracing::warn!(broadcast = %id, "a batch was found without its sender and is in doubt");
     Ok(())
