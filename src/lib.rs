@@ -33,7 +33,8 @@
 //! 5. **Dispatch.** [`app::dispatch`] takes the next batch, writes `sending`, checks that the bytes are the approved
 //!    ones, calls `batch_send` once, writes the outcome. What nobody can know is in doubt until a person decides.
 //! 6. **Report.** [`app::progress`] asks how many were reached and how many read; [`domain::report`] adds up;
-//!    [`view::result`] names every invalid id; [`app::letters`] sends the news.
+//!    [`view::result`] names every invalid id; [`app::letters`] sends the news. [`app::recall`] takes back what was sent,
+//!    [`app::correct`] proposes what goes out in its place.
 //!
 //! # What is always true
 //!

@@ -68,7 +68,8 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
         true => Some(app.store.quota_left(Day::of(app.now())).await?),
         false => None,
     };
-    let facts = Facts { broadcast: &broadcast, report: &report, zone: &app.zone, now, quota_left };
+    let reads = app.store.reads(&broadcast.id).await?;
+    let facts = Facts { broadcast: &broadcast, report: &report, zone: &app.zone, now, quota_left, reads: &reads };
     let json = card(&facts, reader).to_string();
     let json = if claim.refused.is_some() { without_marks(&json) } else { json };
     let newest = Draft { revision: broadcast.revision, card: json };

@@ -1,4 +1,4 @@
-//! The desks of the small commands: look, cancel, log in and out.
+//! The desks of the small commands: look, cancel, recall, log in and out.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::directory::{self, ResolveError};
 use super::inbox::Request;
 use super::letters::{answer, uuid};
 use super::request::attached;
-use super::{Trouble, audit, authorize, places, press, terms};
+use super::{Trouble, audit, authorize, places, press, recall, terms};
 use crate::domain::audit::{Deed as Done, Entry};
 use crate::domain::command::{CommandName, ListFilter};
 use crate::domain::ids::{BroadcastId, Timestamp};
@@ -20,7 +20,7 @@ use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::answers::Granted;
 use crate::view::policy::{self as said_of_rules, Yours};
-use crate::view::{Text, answers, cards, help, result, story, text};
+use crate::view::{Text, answers, cards, help, recall as said, result, story, text};
 
 /// Departments that `/departments` lists.
 const DEPARTMENTS_SHOWN_MAX: usize = 20;
@@ -50,9 +50,9 @@ pub async fn status(request: &Request<'_>, id: Option<BroadcastId>) -> Result<()
     if !report.message_ids.is_empty() {
         tx.poll_now(&broadcast.id, app.now()).await?;
     }
-    let said = result::status(&broadcast, &report, &app.zone);
-    let said = Text::lines(&[said, story::story(&broadcast, &rows, &app.zone)]);
-    request.post_privately(&mut tx, &said).await?;
+    let status = result::status(&broadcast, &report, &app.zone);
+    let status = Text::lines(&[status, story::story(&broadcast, &rows, &app.zone)]);
+    request.post_privately(&mut tx, &status).await?;
     if report.invalid.count() > result::INVALID_SHOWN_MAX && broadcast.state.is_settled() {
         let mut file = attached(What::Invalid, &broadcast, Receiver::Person(request.person().clone()));
         file.uuid = uuid(&["file", request.message.message_id.as_str()]);
@@ -106,6 +106,48 @@ pub async fn cancel(request: &Request<'_>, id: &BroadcastId) -> Result<(), Troub
                     press::write_cancelled(app, &mut tx, &broadcast, cancelled, app.now()).await?;
                     audit::decided(app, &mut tx, &broadcast, request.person(), Action::Cancel, None).await?;
                     answers::cancelled(id, report.some_left())
+                }
+            }
+        }
+    };
+    refusal.iter().for_each(|refusal| refusal.record(&mut tx));
+    tx.post(&answer(request, "answer", &said), app.now()).await?;
+    tx.finish_event(request.claim).await?;
+    tx.commit().await?;
+    if let Some(refusal) = refusal {
+        refusal.written(app);
+    }
+    app.wake_all();
+    Ok(())
+}
+
+/// `/recall ID [BATCH]`: takes back what was sent. Whoever types it has said which one they mean; the answer says what
+/// was done.
+pub async fn recall(request: &Request<'_>, id: &BroadcastId, batch: Option<u32>) -> Result<(), Trouble> {
+    let app = request.app;
+    let mut tx = app.store.begin().await?;
+    let Some(broadcast) = tx.broadcast(id).await? else {
+        drop(tx);
+        return request.finish_with(&answers::no_such_broadcast(Some(id))).await;
+    };
+    let deed = Deed::Press { action: Action::Recall, of: broadcast.asked() };
+    let mut refusal = None;
+    let said = match app.policy().may(request.person(), &deed) {
+        Err(denied) => {
+            refusal = audit::refusal(app, request.person(), Some(&broadcast), "recall", denied);
+            help::denied(&denied)
+        }
+        Ok(()) => {
+            let now = app.now();
+            let by = request.person();
+            match recall::order(&mut tx, &broadcast, by, batch.map(i64::from), None, [now, now]).await? {
+                Ok(ordered) => {
+                    audit::decided(app, &mut tx, &broadcast, by, Action::Recall, None).await?;
+                    said::begun(id, &ordered.said(batch, &app.zone))
+                }
+                Err(stale) => {
+                    refusal = audit::refusal(app, by, Some(&broadcast), "recall", &stale);
+                    said::not_begun(id, batch, &stale)
                 }
             }
         }

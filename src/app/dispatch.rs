@@ -6,7 +6,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::press::{cancel_planned, tell_author};
+use super::follow::follow;
+use super::news::tell_author;
+use super::press::cancel_planned;
 use super::{App, LEASE, RENEW_EVERY, Step, audit};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{Batch, BatchState, DoubtCause, Verdict, WaitCause};
@@ -360,6 +362,10 @@ async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<()
     }
     tx.settle_batch(claim, &settled, poll_at).await?;
     audit::answered(&mut tx, broadcast.as_ref(), &settled, now);
+    if settled.state == BatchState::Accepted && broadcast.is_some_and(|broadcast| broadcast.is_wanted_back()) {
+        // Asked back while it was on its way.
+        tx.want_recall(&settled.broadcast, settled.seq, now).await?;
+    }
     if matches!(settled.state, BatchState::Planned | BatchState::Refused | BatchState::Cancelled) {
         tx.rebook(&settled.broadcast, settled.seq, 0).await?;
     }
@@ -372,32 +378,4 @@ async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<()
     }
     follow(&mut tx, &settled.broadcast, now).await?;
     tx.commit().await
-}
-
-/// Brings a broadcast in line with its batches, owes the cards, and tells the author when it ended or needs them.
-pub async fn follow(tx: &mut Tx, id: &crate::domain::ids::BroadcastId, now: Timestamp) -> Result<(), StoreError> {
-    let Some(before) = tx.broadcast(id).await? else {
-        return Err(StoreError::Unreadable("a batch without its broadcast".into()));
-    };
-    let batches = tx.batches(id).await?;
-    let report = Report::of(&batches);
-    let after = before.clone().follow(&report, now);
-    let after = after.clone().hear_first_wave(&batches, now).unwrap_or(after);
-    tx.update_broadcast(&after, before.revision).await?;
-    tx.want_cards(id, after.revision, now).await?;
-    let over = |broadcast: &Broadcast| broadcast.wave.is_some_and(|wave| wave.over);
-    if over(&after) && !over(&before) {
-        tx.record(Entry::about(&after, Deed::WaveArrived, now));
-    }
-    if let (Some(hold), None) = (after.hold, before.hold) {
-        tx.record(Entry::about(&after, Deed::Held, now).with("cause", hold.cause));
-        tell_author(tx, &after, &report, now).await?;
-        tracing::warn!(broadcast = %id, cause = ?hold.cause, "a broadcast is on hold until its author says go on");
-    } else if after.state != before.state && (after.state.is_settled() || after.state == State::InDoubt) {
-        tx.record(Entry::about(&after, Deed::Ended, now).with("state", after.state));
-        tell_author(tx, &after, &report, now).await?;
-        metrics::counter!("feishu_broadcast_broadcasts_total", "state" => after.state.as_str()).increment(1);
-        tracing::info!(broadcast = %id, state = after.state.as_str(), "a broadcast came to rest");
-    }
-    Ok(())
 }

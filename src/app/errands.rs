@@ -15,6 +15,7 @@ use crate::domain::audience::{Audience, Covered, DepartmentTarget};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::retry_wait;
 use crate::domain::broadcast::{Broadcast, Stale, State};
+use crate::domain::content::Content;
 use crate::domain::ids::{DepartmentId, OpenId, Timestamp, UnionId, UserId};
 use crate::domain::plan::{self, Targets};
 use crate::domain::policy::Terms;
@@ -67,6 +68,10 @@ pub async fn ask_repair(
     if !before.state.is_settled() {
         return Ok(Err(Stale::NothingInDoubt));
     }
+    // What was taken back is not sent to anybody else.
+    if before.state == State::Recalled || before.is_wanted_back() {
+        return Ok(Err(Stale::Decided { state: State::Recalled }));
+    }
     if version != before.version {
         return Ok(Err(Stale::Outdated));
     }
@@ -85,12 +90,14 @@ fn invalid(report: &Report, broadcast: &Broadcast) -> BTreeSet<String> {
     left.map(std::borrow::Cow::into_owned).collect()
 }
 
-/// Gives back the ids of a broadcast that was to repair another one and has ended unsent: they may be tried again.
+/// Gives back what a broadcast that was to repair or to correct another one was for, when it has ended unsent: it may be
+/// tried again.
 pub async fn give_back(tx: &mut Tx, ended: &Broadcast, now: Timestamp) -> Result<(), StoreError> {
-    let Some(of) = &ended.repairs else { return Ok(()) };
+    let Some(of) = ended.repairs.as_ref().or(ended.corrects.as_ref()) else { return Ok(()) };
     let Some(before) = tx.broadcast(of).await? else { return Ok(()) };
     let mut after = before.clone();
     after.repaired.retain(|_, by| *by != ended.id);
+    after.corrected = after.corrected.filter(|by| *by != ended.id);
     after.revision += 1;
     tx.update_broadcast(&after, before.revision).await?;
     tx.want_cards(of, after.revision, now).await
@@ -207,7 +214,8 @@ async fn repair(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result
     let said = if fresh.ids() == 0 {
         said::all_covered(&broadcast.id, &fresh.covered)
     } else {
-        let next = again(app, &before, fresh, terms, now);
+        let next =
+            Broadcast { repairs: Some(before.id.clone()), ..again(app, &before, &before.content, fresh, terms, now) };
         let mut after = before.clone();
         after.repaired.extend(found.taken.iter().map(|key| (key.clone(), next.id.clone())));
         after.revision += 1;
@@ -276,10 +284,18 @@ async fn look(app: &App, broadcast: &Broadcast) -> Result<Found, ResolveError> {
     Ok(Found { fresh, taken, invalid: invalid.len(), some_reached: !reached.is_empty(), terms })
 }
 
-/// The same content to a part of the same people, as a proposal of its own.
-fn again(app: &App, before: &Broadcast, audience: &Audience, terms: &Terms, now: Timestamp) -> Broadcast {
+/// A content to the same people or a part of them, as a proposal of its own.
+pub fn again(
+    app: &App,
+    before: &Broadcast,
+    content: &Content,
+    audience: &Audience,
+    terms: &Terms,
+    now: Timestamp,
+) -> Broadcast {
     Broadcast {
         id: draw_id(app),
+        content: content.clone(),
         audience: audience.outline(),
         questions: vec![],
         fingerprint: String::new(),
@@ -295,10 +311,13 @@ fn again(app: &App, before: &Broadcast, audience: &Audience, terms: &Terms, now:
         hold: None,
         unaccepted: false,
         repaired: BTreeMap::new(),
-        repairs: Some(before.id.clone()),
+        repairs: None,
         send_at: None,
         wake_at: None,
         wave: None,
+        recall: None,
+        corrected: None,
+        corrects: None,
         ..before.clone()
     }
     .planned(audience)

@@ -202,7 +202,7 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
         Command::Status(id) => commands::status(&request, id).await,
         Command::List(filter) => commands::list(&request, filter).await,
         Command::Cancel(id) => commands::cancel(&request, &id).await,
-        Command::Recall(_) => request.finish_with(&answers::comes_later(command::CommandName::Recall)).await,
+        Command::Recall(id, batch) => commands::recall(&request, &id, batch).await,
         Command::Departments(keyword) => commands::departments(&request, &keyword).await,
         Command::Login => commands::login(&request).await,
         Command::Logout => commands::logout(&request).await,

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::App;
-use super::press::tell_author;
+use super::news::tell_author;
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::broadcast::State;
 use crate::domain::hold::{AWAY_MAX, HoldCause};

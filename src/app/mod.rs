@@ -12,19 +12,23 @@ pub mod cards;
 pub mod clock;
 pub mod commands;
 pub mod content;
+pub mod correct;
 pub mod directory;
 pub mod dispatch;
 pub mod errands;
+pub mod follow;
 pub mod inbox;
 pub mod letters;
 pub mod life;
 pub mod list;
 pub mod look_ups;
+pub mod news;
 pub mod pace;
 pub mod people;
 pub mod places;
 pub mod press;
 pub mod progress;
+pub mod recall;
 pub mod request;
 pub mod rosters;
 pub mod rules;
@@ -136,6 +140,7 @@ pub struct Wake {
     pub letters: Notify,
     pub cards: Notify,
     pub errands: Notify,
+    pub recalls: Notify,
     /// The other replicas should look as well.
     pub replicas: Notify,
 }
@@ -211,6 +216,7 @@ impl App {
         self.wake.cards.notify_one();
         self.wake.dispatch.notify_one();
         self.wake.errands.notify_one();
+        self.wake.recalls.notify_one();
     }
 
     /// Passes wake-ups on to the other replicas, at most one every [`NOTICE_PAUSE`]. Never ends.

@@ -7,26 +7,25 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::attachments::What;
-use super::letters::{text_content, uuid};
-use super::{App, audit, errands, request, terms};
+use super::news::tell_author;
+use super::{App, audit, correct, errands, recall, terms};
 use crate::domain::batch::BatchState;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::command::half_width;
 use crate::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
 use crate::domain::ids::{BroadcastId, DepartmentId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Deed};
+use crate::domain::polls;
 use crate::domain::report::Report;
 use crate::feishu::event::CardAction;
 use crate::store::inbox::{Arrival, Kind, Seen};
-use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
-use crate::view::{answers, cards, help, hold, result, schedule as said, text};
+use crate::view::{answers, cards, help, hold, recall as taken_back, schedule as said, text};
 
 /// How long after a press its cards may change. Source: contract "click": an update at least 300 ms after the answer,
 /// or the client rolls it back.
-const AFTER_ANSWER: Duration = Duration::from_millis(700);
+pub(super) const AFTER_ANSWER: Duration = Duration::from_millis(700);
 
 /// Times a press is decided anew because somebody else was faster.
 const TRIES_MAX: usize = 5;
@@ -43,6 +42,8 @@ struct Press {
     option: Option<String>,
     /// The headcount that was typed.
     headcount: Option<u64>,
+    /// What is to be sent in place of what was recalled.
+    words: Option<String>,
 }
 
 impl Press {
@@ -50,7 +51,9 @@ impl Press {
         let word = |key: &str| pressed.value.get(key).and_then(Value::as_str);
         let department = word("department").or(pressed.option.as_deref()).and_then(DepartmentId::new);
         let reason = pressed.form_value.get("reason").and_then(Value::as_str).or(pressed.input_value.as_deref());
+        let words = pressed.form_value.get("words").and_then(Value::as_str).map(str::to_owned);
         Some(Self {
+            words,
             action: Action::parse(word("action")?)?,
             broadcast: BroadcastId::parse(word("broadcast")?)?,
             version: pressed.value.get("version").and_then(Value::as_i64)?,
@@ -183,15 +186,24 @@ async fn act(
         Action::Preview => return errands::ask_sample(tx, key, before, person, press.version, now).await,
         Action::Settle => return decide_doubt(app, tx, before, press.version, BatchState::TakenAsSent).await,
         Action::Refresh => {
+            let accepted = Report::of(&tx.batches(&before.id).await?).accepted_last;
             tx.poll_now(&before.id, now).await?;
             tx.reshow_card(&before.id, person, app.now().after(AFTER_ANSWER)).await?;
-            return Ok(Ok(Toast::info(answers::refreshing())));
+            let known = accepted.is_none_or(|at| polls::is_remembered(now.since(at)));
+            return Ok(Ok(Toast::info(if known { answers::refreshing() } else { taken_back::forgotten() })));
         }
         Action::Confirm if before.hold.is_none() && before.unaccepted => {
             return choice::accept_findings(app, tx, before, press.version, now).await;
         }
         Action::Confirm => return go_on(app, tx, before, press.version).await,
-        Action::Recall => return Ok(Ok(Toast::info(answers::recall_comes_later()))),
+        Action::Recall => {
+            let moments = [now, app.now().after(AFTER_ANSWER)];
+            let ordered = recall::order(tx, before, person, None, Some(press.version), moments).await?;
+            return Ok(ordered.map(|ordered| Toast::success(taken_back::started(&ordered.said(None, &app.zone)))));
+        }
+        Action::Correct => {
+            return correct::propose_anew(app, tx, before, press.words.as_deref(), press.version, now).await;
+        }
     };
     let after = match moved {
         Ok(after) => after,
@@ -288,8 +300,9 @@ async fn decide_doubt(
     let report = Report::of(&tx.batches(&before.id).await?);
     let mut after = before.clone();
     if to == BatchState::Planned {
-        // Whoever sends again takes an earlier cancelling back.
+        // Whoever sends again takes an earlier cancelling or recalling back.
         after.ending = None;
+        after.recall = after.recall.filter(|order| !order.whole);
     }
     let after = after.follow(&report, now);
     tx.update_broadcast(&after, before.revision).await?;
@@ -338,33 +351,4 @@ async fn go_on(app: &App, tx: &mut Tx, before: &Broadcast, version: i64) -> Resu
         Some(hold) => Toast::warning(hold::cause(hold.cause)),
         None => Toast::success(answers::going_on(after.state)),
     }))
-}
-
-/// Tells the author, where they asked, that their broadcast has ended or needs them. Cards are updated silently; this
-/// is what makes a phone ring.
-pub async fn tell_author(
-    tx: &mut Tx,
-    broadcast: &Broadcast,
-    report: &Report,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let language = broadcast.origin.language;
-    // A database that was put back counts versions anew.
-    let held = broadcast.hold.map_or(String::new(), |hold| hold.since.0.to_string());
-    let receiver = match &broadcast.origin.chat_id {
-        Some(chat) => Receiver::Chat(chat.clone()),
-        None => Receiver::Person(broadcast.author.clone()),
-    };
-    let letter = Letter {
-        uuid: uuid(&["news", broadcast.id.as_str(), &broadcast.version.to_string(), "0", &held]),
-        receiver: receiver.clone(),
-        reply_to: broadcast.origin.chat_id.as_ref().map(|_| broadcast.origin.message_id.clone()),
-        msg_type: "text",
-        content: text_content(result::news(broadcast, report).in_(language)),
-    };
-    tx.post(&letter, now).await?;
-    if report.invalid.count() > result::INVALID_SHOWN_MAX && broadcast.state.is_settled() {
-        tx.post(&request::attached(What::Invalid, broadcast, receiver), now).await?;
-    }
-    Ok(())
 }

@@ -1,26 +1,19 @@
-//! Asks Feishu how far one accepted batch has come, with growing pauses, until nothing more is expected.
+//! Asks Feishu how far one accepted batch has come, with growing pauses, until nothing more is expected: how many were
+//! reached, how many read it, and, where it was asked back, how many copies are gone.
 
-use std::time::Duration;
-
-use super::{App, Step, dispatch};
-use crate::domain::batch::Progress;
-use crate::feishu::error::Class;
-use crate::store::StoreError;
-
-/// Pauses while delivery is under way, in seconds. Source: contract "following up".
-const FAST: [u64; 5] = [2, 4, 8, 15, 30];
-
-/// The pause after [`FAST`], while numbers still change.
-const STEADY: Duration = Duration::from_secs(60);
-
-/// The pause once delivery has settled and only reads still come in.
-const SLOW: Duration = Duration::from_secs(600);
-
-/// Polls without a change after which delivery counts as settled. Source: contract "following up".
-const SAME_MAX: i64 = 5;
-
-/// Polls of one batch in all: the fast ones, an hour of steady ones and a day of slow ones.
-const POLLS_MAX: i64 = 5 + 60 + 144;
+use super::follow::follow;
+use super::{App, Step};
+use crate::domain::batch::{Batch, Progress};
+use crate::domain::broadcast::Broadcast;
+use crate::domain::ids::Timestamp;
+use crate::domain::polls::{self, Asked, FAST, Recalling, STEADY};
+use crate::domain::reads::{self, Point};
+use crate::domain::recall::Recall;
+use crate::domain::report::Report;
+use crate::feishu::batch::Progress as Answer;
+use crate::feishu::error::{CallError, Class};
+use crate::store::polls::PollClaim;
+use crate::store::{StoreError, Tx};
 
 /// Asks for at most one batch. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
@@ -30,81 +23,103 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     app.polls.next(&app.store, || app.now()).await;
     let now = app.now();
     let Some(poll) = app.store.claim_poll(now, now.after(STEADY)).await? else { return Ok(Step::Idle) };
-    let asked = app.feishu.batch_progress(app.now(), &poll.message_id).await;
-    let now = app.now();
-    let (progress, next) = match asked {
-        Ok(answer) => {
-            let progress = Progress { valid: answer.valid, reached: answer.success, read: answer.read };
-            let changed = poll.progress != Some(progress);
-            let same = if changed { 0 } else { poll.polls_same + 1 };
-            (Some((progress, changed, same)), pause(poll.polls, same, progress))
-        }
-        Err(error) => {
-            tracing::debug!(%error, broadcast = %poll.broadcast, "delivery could not be asked for");
-            match error.class() {
-                // A batch is not known in the first moments after it was accepted.
-                Class::Permanent | Class::FixSetup if poll.polls > FAST.len() as i64 => (None, None),
-                _ => (None, pause(poll.polls, 0, poll.progress.unwrap_or_default())),
-            }
-        }
+    // What Feishu has forgotten it is not asked about; what was asked for all the same ends here.
+    let known = poll.accepted_at.is_none_or(|at| polls::is_remembered(now.since(at)));
+    let asked = match known {
+        true => Some(app.feishu.batch_progress(now, &poll.message_id).await),
+        false => None,
     };
-    let next = next.map(|pause| now.after(pause));
+    let now = app.now();
     let mut tx = app.store.begin().await?;
-    let broadcast = tx.broadcast(&poll.broadcast).await?;
-    let is_in_waves = broadcast.as_ref().and_then(|broadcast| broadcast.wave).is_some_and(|wave| !wave.over);
-    match progress {
-        Some((progress, changed, same)) => {
-            tx.record_progress(&poll, Some(progress), same, next).await?;
-            if progress.valid > 0 {
-                tx.rebook(&poll.broadcast, poll.seq, progress.valid).await?;
-            }
-            if changed && let Some(before) = broadcast {
-                let mut after = before.clone();
-                after.revision += 1;
-                tx.update_broadcast(&after, before.revision).await?;
-                tx.want_cards(&after.id, after.revision, now).await?;
-            }
-        }
-        None => tx.record_progress(&poll, None, poll.polls_same, next).await?,
-    }
-    if is_in_waves {
-        // Also where no number has changed: patience may be over.
-        dispatch::follow(&mut tx, &poll.broadcast, now).await?;
-        app.wake.dispatch.notify_one();
-    }
+    let Some(broadcast) = tx.broadcast(&poll.broadcast).await? else { return Ok(Step::Worked) };
+    let Some(batch) = tx.batch(&poll.broadcast, poll.seq).await? else { return Ok(Step::Worked) };
+    write(&mut tx, poll, &broadcast, batch, asked, now).await?;
     tx.commit().await?;
     app.wake.cards.notify_one();
+    app.wake.letters.notify_one();
+    app.wake.dispatch.notify_one();
     Ok(Step::Worked)
 }
 
-/// When to ask again, or never.
-fn pause(polls: i64, same: i64, progress: Progress) -> Option<Duration> {
-    let everyone_read = progress.valid > 0 && progress.read >= progress.valid;
-    if polls >= POLLS_MAX || everyone_read {
-        return None;
+/// Writes an answer, and what follows from it for the broadcast.
+async fn write(
+    tx: &mut Tx,
+    mut poll: PollClaim,
+    broadcast: &Broadcast,
+    batch: Batch,
+    asked: Option<Result<Answer, CallError>>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut recall = batch.recall.clone();
+    let (progress, goes_on) = match asked {
+        Some(Ok(answer)) => {
+            let progress = Progress { valid: answer.valid, reached: answer.success, read: answer.read };
+            let gone = answer.recalled.unwrap_or(0);
+            let new = poll.progress != Some(progress) || recall.as_ref().is_some_and(|recall| recall.taken_back < gone);
+            poll.polls_same = if new { 0 } else { poll.polls_same + 1 };
+            if new || poll.changed_at.is_none() {
+                poll.changed_at = Some(now);
+            }
+            recall = recall.map(|recall| recall.counted(progress, poll.progress, gone, now));
+            (Some(progress), true)
+        }
+        Some(Err(error)) => {
+            tracing::debug!(%error, broadcast = %poll.broadcast, "delivery could not be asked for");
+            recall = recall.map(|recall| recall.unless_too_long(now));
+            // A batch is not known in the first moments after it was accepted.
+            let final_word = matches!(error.class(), Class::Permanent | Class::FixSetup);
+            (None, !final_word || poll.polls <= FAST.len() as i64)
+        }
+        None => (None, false),
+    };
+    if !goes_on {
+        recall = recall.map(Recall::ended);
     }
-    let delivered = progress.valid > 0 && progress.reached >= progress.valid;
-    let fast = usize::try_from(polls).ok().and_then(|polls| FAST.get(polls));
-    match fast {
-        Some(seconds) => Some(Duration::from_secs(*seconds)),
-        None if delivered || same >= SAME_MAX => Some(SLOW),
-        None => Some(STEADY),
+    let next = asking(&poll, broadcast, progress, recall.as_ref(), now).filter(|_| goes_on);
+    let changed = progress.is_some_and(|progress| poll.progress != Some(progress));
+    tx.record_progress(&poll, progress, recall.as_ref().filter(|_| recall != batch.recall), next).await?;
+    if let Some(progress) = progress.filter(|progress| progress.valid > 0) {
+        tx.rebook(&poll.broadcast, poll.seq, progress.valid).await?;
     }
+    if changed {
+        let report = Report::of(&tx.batches(&poll.broadcast).await?);
+        if let (Some(reached), Some(read)) = (report.reached, report.read) {
+            tx.add_point(&poll.broadcast, Point { at: now, reached, read }, reads::with).await?;
+        }
+    }
+    // Also where no number has changed: the patience with a first wave may be over.
+    let is_in_waves = broadcast.wave.is_some_and(|wave| !wave.over);
+    if recall != batch.recall || is_in_waves {
+        // The last recall that comes to its end is the end of the broadcast's.
+        follow(tx, &poll.broadcast, now).await?;
+    } else if changed {
+        let mut after = broadcast.clone();
+        after.revision += 1;
+        tx.update_broadcast(&after, broadcast.revision).await?;
+        tx.want_cards(&after.id, after.revision, now).await?;
+    }
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pauses_grow_and_come_to_an_end() {
-        let going = Progress { valid: 10, reached: 5, read: 1 };
-        let delivered = Progress { valid: 10, reached: 10, read: 1 };
-        assert_eq!(pause(1, 0, going), Some(Duration::from_secs(4)));
-        assert_eq!(pause(9, 0, going), Some(STEADY));
-        assert_eq!(pause(9, SAME_MAX, going), Some(SLOW));
-        assert_eq!(pause(9, 0, delivered), Some(SLOW));
-        assert_eq!(pause(POLLS_MAX, 0, going), None);
-        assert_eq!(pause(9, 0, Progress { valid: 10, reached: 10, read: 10 }), None);
-    }
+/// When to ask again, or never.
+fn asking(
+    poll: &PollClaim,
+    broadcast: &Broadcast,
+    progress: Option<Progress>,
+    recall: Option<&Recall>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let accepted_at = poll.accepted_at.unwrap_or(broadcast.created_at);
+    let asked = Asked {
+        polls: poll.polls,
+        progress: progress.or(poll.progress).unwrap_or_default(),
+        age: now.since(accepted_at),
+        quiet: now.since(poll.changed_at.unwrap_or(accepted_at)),
+        recall: match recall {
+            Some(recall) if recall.is_under_way() => Recalling::UnderWay,
+            Some(recall) if recall.is_over() => Recalling::Over,
+            _ => Recalling::No,
+        },
+    };
+    polls::pause(&asked).map(|pause| now.after(pause))
 }

@@ -165,7 +165,7 @@ async fn fits(request: &Request<'_>, draft: &Draft) -> Result<(), NoDraft> {
 }
 
 /// What in a content may not be meant.
-fn findings(content: &Content) -> Vec<Finding> {
+pub fn findings(content: &Content) -> Vec<Finding> {
     match content {
         Content::Card(card) => match lint::card::check(card) {
             Ok(facts) => lint::words::findings_in_card(&facts),
@@ -211,6 +211,9 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
         send_at,
         wake_at: None,
         wave: None,
+        recall: None,
+        corrected: None,
+        corrects: None,
     };
     if state == State::Pending {
         audience.around.clear();

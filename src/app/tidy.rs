@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::press::{cancel_planned, tell_author};
-use super::{App, Step, audit, dispatch, errands, life};
+use super::follow::follow;
+use super::news::tell_author;
+use super::press::cancel_planned;
+use super::{App, Step, audit, errands, life};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{BatchState, DoubtCause};
 use crate::domain::ids::{BroadcastId, Timestamp};
@@ -133,7 +135,7 @@ async fn doubt(app: &App, id: &BroadcastId, gone_by: Timestamp) -> Result<(), St
             tx.record(lost.with("attempt", batch.attempts));
         }
     }
-    dispatch::follow(&mut tx, id, app.now()).await?;
+    follow(&mut tx, id, app.now()).await?;
     tx.commit().await?;
     tracing::warn!(broadcast = %id, "a batch was found without its sender and is in doubt");
     Ok(())

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::dispatch::Turn;
-use super::{App, Step, cards, dispatch, errands, inbox, letters, life, progress, rosters, rules, tidy};
+use super::{App, Step, cards, dispatch, errands, inbox, letters, life, progress, recall, rosters, rules, tidy};
 use crate::store::StoreError;
 
 /// How long a loop sleeps when nobody wakes it: what became due meanwhile waits at most this long.
@@ -44,6 +44,9 @@ const SENDS_MAX: usize = 40;
 const LETTER_LOOPS: usize = 2;
 const CARD_LOOPS: usize = 3;
 
+/// Batches that are asked back side by side: people read on while they wait.
+const RECALL_LOOPS: usize = 4;
+
 /// The running loops.
 pub struct Workers {
     stop: watch::Sender<bool>,
@@ -63,6 +66,7 @@ impl Workers {
         add(Kind::Letters, LETTER_LOOPS);
         add(Kind::Cards, CARD_LOOPS);
         add(Kind::Errands, 1);
+        add(Kind::Recall, RECALL_LOOPS);
         add(Kind::Progress, 1);
         add(Kind::Tidy, 1);
         add(Kind::Life, 1);
@@ -91,6 +95,7 @@ enum Kind {
     Letters,
     Cards,
     Errands,
+    Recall,
     Progress,
     Tidy,
     Life,
@@ -101,13 +106,14 @@ enum Kind {
 }
 
 impl Kind {
-    const STEPS: [Kind; 10] = [
+    const STEPS: [Kind; 11] = [
         Kind::Life,
         Kind::Rules,
         Kind::Rosters,
         Kind::Inbox,
         Kind::Dispatch,
         Kind::Errands,
+        Kind::Recall,
         Kind::Letters,
         Kind::Cards,
         Kind::Progress,
@@ -121,6 +127,7 @@ impl Kind {
             Kind::Letters => letters::step(app).await,
             Kind::Cards => cards::step(app).await,
             Kind::Errands => errands::step(app).await,
+            Kind::Recall => recall::step(app).await,
             Kind::Progress => progress::step(app).await,
             Kind::Tidy => tidy::step(app).await,
             Kind::Life => life::beat(app).await.map(|()| Step::Idle),
@@ -138,13 +145,20 @@ impl Kind {
             Kind::Letters => Some(&app.wake.letters),
             Kind::Cards => Some(&app.wake.cards),
             Kind::Errands => Some(&app.wake.errands),
+            Kind::Recall => Some(&app.wake.recalls),
             Kind::Progress | Kind::Tidy | Kind::Life | Kind::Prune | Kind::Clock | Kind::Rules | Kind::Rosters => None,
         }
     }
 
     fn look_again(self) -> Duration {
         match self {
-            Kind::Inbox | Kind::Dispatch | Kind::Letters | Kind::Cards | Kind::Errands | Kind::Progress => LOOK_AGAIN,
+            Kind::Inbox
+            | Kind::Dispatch
+            | Kind::Letters
+            | Kind::Cards
+            | Kind::Errands
+            | Kind::Recall
+            | Kind::Progress => LOOK_AGAIN,
             Kind::Tidy => TIDY_EVERY,
             Kind::Life => BEAT_EVERY,
             Kind::Prune => PRUNE_EVERY,

@@ -68,6 +68,12 @@ deeds! {
     RepairAsked = "repair-asked",
     SampleAsked = "sample-asked",
     Recalled = "recalled",
+    /// Feishu was asked for a batch back.
+    RecallAnswered = "recall-answered",
+    /// Nothing more comes back of it.
+    RecallEnded = "recall-ended",
+    /// Another content was proposed to the same people after a recall.
+    Corrected = "corrected",
     /// A call of `batch_send` begins.
     Called = "called",
     /// What came of that call.
@@ -105,6 +111,7 @@ impl Deed {
             Action::Resend if before.state == State::InDoubt => Some(Deed::Resent),
             Action::Settle => Some(Deed::Settled),
             Action::Recall => Some(Deed::Recalled),
+            Action::Correct => Some(Deed::Corrected),
             Action::Schedule => Some(Deed::Rescheduled),
             // What they ask for, if anything, is written down where it is.
             Action::Resend | Action::Preview | Action::Refresh => None,

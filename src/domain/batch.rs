@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audience::Label;
 use super::ids::{BatchMessageId, BroadcastId, Timestamp, department_key};
+use super::recall::Recall;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchState {
@@ -167,12 +168,17 @@ pub struct Batch {
     pub not_before: Timestamp,
     pub outcome: Outcome,
     pub progress: Option<Progress>,
+    /// That it was asked back, and what came of it.
+    pub recall: Option<Recall>,
 }
 
 /// What is known of a batch beyond its state; kept as one document in the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     pub message_id: Option<BatchMessageId>,
+    /// When Feishu accepted it; unknown for what was accepted before this was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<Timestamp>,
     #[serde(default)]
     pub invalid: InvalidIds,
     /// What is known of the invalid ids.
@@ -213,6 +219,7 @@ impl Batch {
         self.state = match verdict {
             Verdict::Accepted { message_id, invalid } => {
                 self.outcome.message_id = Some(message_id);
+                self.outcome.accepted_at = Some(now);
                 self.outcome.invalid = invalid;
                 BatchState::Accepted
             }
@@ -259,6 +266,7 @@ mod tests {
             not_before: Timestamp(0),
             outcome: Outcome::default(),
             progress: None,
+            recall: None,
         }
     }
 

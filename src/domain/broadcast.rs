@@ -10,6 +10,7 @@
 //!      +---- cancel, expire +---------- cancel ------------+
 //!
 //! Needs-choice is also where its author must say that something in the content is meant.
+//! What was sent can be taken back (`recall`): once all of it is back, or as much as comes, it is recalled.
 //! On hold nothing of it leaves, whatever its state, until its author says go on: see [`super::hold`].
 //!
 //! Who may make a move is decided by [`super::policy::Policy::may`]; whether the move is still possible, here.
@@ -25,9 +26,11 @@ use super::ids::{BroadcastId, ChatId, DepartmentId, MessageId, OpenId, Timestamp
 use super::language::Language;
 use super::lint::Finding;
 use super::policy::Terms;
+use super::recall::RecallOrder;
 use super::report::Report;
 use super::wave::Wave;
 
+mod recall;
 mod state;
 mod terms;
 mod time;
@@ -109,6 +112,15 @@ pub struct Broadcast {
     /// Its first wave, where only a few get it before the rest does.
     #[serde(default)]
     pub wave: Option<Wave>,
+    /// Somebody wants it back.
+    #[serde(default)]
+    pub recall: Option<RecallOrder>,
+    /// The broadcast that was proposed to the same people in its place. Given back where that one ends unsent.
+    #[serde(default)]
+    pub corrected: Option<BroadcastId>,
+    /// The recalled broadcast in whose place this one goes to the same people.
+    #[serde(default)]
+    pub corrects: Option<BroadcastId>,
 }
 
 /// Why a move is not possible (any more). None of these changes anything.
@@ -137,6 +149,18 @@ pub enum Stale {
     OnHold,
     /// It is not on hold (any more).
     NotOnHold,
+    /// Nothing has been sent that could be recalled.
+    NotSentYet,
+    /// Everything that can be recalled is being recalled, or has been.
+    RecalledAlready,
+    /// Nothing of it has an id by which it could be recalled.
+    NothingToRecall,
+    /// A batch of that number was not accepted, so it cannot be recalled.
+    NoSuchBatch,
+    /// What is to be corrected was not recalled.
+    NotRecalled,
+    /// A correction was proposed already.
+    Corrected { by: BroadcastId },
 }
 
 impl Broadcast {
@@ -315,8 +339,13 @@ impl Broadcast {
     }
 
     fn stand(mut self, report: &Report) -> Self {
-        let state = standing(report);
-        if state == self.state {
+        let state = standing(report, self.is_wanted_back());
+        let mut ended = false;
+        if let Some(order) = self.recall.as_mut().filter(|order| !order.over) {
+            ended = report.recalls.under_way == 0 && (report.open == 0 || !order.whole);
+            order.over = ended;
+        }
+        if state == self.state && !ended {
             self.revision += 1;
             return self;
         }
@@ -324,13 +353,18 @@ impl Broadcast {
     }
 }
 
-/// The state that batches come to once sending has begun.
-fn standing(report: &Report) -> State {
-    if report.in_doubt > 0 {
+/// The state that batches come to once sending has begun. Of a broadcast that is `wanted_back` nobody has to decide what
+/// to do about a doubt, unless nothing of it comes back.
+fn standing(report: &Report, wanted_back: bool) -> State {
+    let comes_back = wanted_back && report.recalls.under_way + report.recalls.over > 0;
+    if report.in_doubt > 0 && !comes_back {
         return State::InDoubt;
     }
     if report.open > 0 {
         return State::Sending;
+    }
+    if report.recalls.came_back(report.accepted) {
+        return State::Recalled;
     }
     let all_accepted = report.accepted + report.taken_as_sent == report.batches;
     if all_accepted && report.invalid.count() == 0 {
@@ -387,6 +421,9 @@ mod tests {
             send_at: None,
             wake_at: None,
             wave: None,
+            recall: None,
+            corrected: None,
+            corrects: None,
         }
     }
 
@@ -521,15 +558,16 @@ mod tests {
             },
             ..Report::default()
         };
-        assert_eq!(standing(&report(2, 0, 0, 0, 0, 0)), State::Sent);
-        assert_eq!(standing(&report(2, 0, 0, 0, 0, 1)), State::PartlySent);
-        assert_eq!(standing(&report(1, 0, 0, 0, 0, 2)), State::Failed);
-        assert_eq!(standing(&report(1, 1, 0, 0, 0, 0)), State::PartlySent);
-        assert_eq!(standing(&report(0, 2, 0, 0, 0, 0)), State::Failed);
-        assert_eq!(standing(&report(1, 0, 1, 1, 0, 0)), State::InDoubt);
-        assert_eq!(standing(&report(1, 0, 0, 1, 0, 0)), State::Sending);
-        assert_eq!(standing(&report(1, 0, 0, 0, 1, 0)), State::PartlySent);
-        assert_eq!(standing(&report(0, 0, 0, 0, 2, 0)), State::Cancelled);
+        let stood = |report: &Report| standing(report, false);
+        assert_eq!(stood(&report(2, 0, 0, 0, 0, 0)), State::Sent);
+        assert_eq!(stood(&report(2, 0, 0, 0, 0, 1)), State::PartlySent);
+        assert_eq!(stood(&report(1, 0, 0, 0, 0, 2)), State::Failed);
+        assert_eq!(stood(&report(1, 1, 0, 0, 0, 0)), State::PartlySent);
+        assert_eq!(stood(&report(0, 2, 0, 0, 0, 0)), State::Failed);
+        assert_eq!(stood(&report(1, 0, 1, 1, 0, 0)), State::InDoubt);
+        assert_eq!(stood(&report(1, 0, 0, 1, 0, 0)), State::Sending);
+        assert_eq!(stood(&report(1, 0, 0, 0, 1, 0)), State::PartlySent);
+        assert_eq!(stood(&report(0, 0, 0, 0, 2, 0)), State::Cancelled);
     }
 
     #[test]

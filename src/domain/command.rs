@@ -48,7 +48,8 @@ pub enum Command {
     Status(Option<BroadcastId>),
     List(ListFilter),
     Cancel(BroadcastId),
-    Recall(BroadcastId),
+    /// All of it, or the batch of that number, from 1.
+    Recall(BroadcastId, Option<u32>),
     /// The keyword, never blank.
     Departments(String),
     Login,
@@ -64,7 +65,7 @@ impl Command {
             Command::Status(_) => CommandName::Status,
             Command::List(_) => CommandName::List,
             Command::Cancel(_) => CommandName::Cancel,
-            Command::Recall(_) => CommandName::Recall,
+            Command::Recall(..) => CommandName::Recall,
             Command::Departments(_) => CommandName::Departments,
             Command::Login => CommandName::Login,
             Command::Logout => CommandName::Logout,
@@ -146,7 +147,10 @@ pub fn parse(said: &Said<'_>) -> Result<Command, CommandError> {
         CommandName::Status => Command::Status(arguments::broadcast_id(&mut line)?),
         CommandName::List => Command::List(arguments::list_filter(&mut line)?),
         CommandName::Cancel => Command::Cancel(arguments::needed_broadcast_id(&mut line)?),
-        CommandName::Recall => Command::Recall(arguments::needed_broadcast_id(&mut line)?),
+        CommandName::Recall => {
+            let (id, batch) = arguments::broadcast_and_batch(&mut line)?;
+            Command::Recall(id, batch)
+        }
         CommandName::Departments => Command::Departments(arguments::keyword(&mut line)?),
         CommandName::Login => arguments::nothing(&mut line).map(|()| Command::Login)?,
         CommandName::Logout => arguments::nothing(&mut line).map(|()| Command::Logout)?,

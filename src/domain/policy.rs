@@ -67,11 +67,12 @@ pub enum Action {
     Refresh,
     Preview,
     Schedule,
+    Correct,
 }
 
 impl Action {
     /// All actions there are.
-    pub const ALL: [Action; 11] = [
+    pub const ALL: [Action; 12] = [
         Action::Pick,
         Action::Approve,
         Action::Reject,
@@ -83,6 +84,7 @@ impl Action {
         Action::Refresh,
         Action::Preview,
         Action::Schedule,
+        Action::Correct,
     ];
 
     /// Reads the `action` of a card's value, exactly as this program writes it.
@@ -103,6 +105,7 @@ impl Action {
             Action::Refresh => "refresh",
             Action::Preview => "preview",
             Action::Schedule => "schedule",
+            Action::Correct => "correct",
         }
     }
 }
@@ -349,7 +352,7 @@ impl Policy {
                 (false, _) => Err(elsewhere(Denied::ApproversOnly)),
             },
             Action::Approve | Action::Reject => author_and_admin(roles, is_author),
-            Action::Pick | Action::Confirm | Action::Resend | Action::Settle | Action::Schedule => {
+            Action::Pick | Action::Confirm | Action::Resend | Action::Settle | Action::Schedule | Action::Correct => {
                 author_and_admin(roles, is_author)
             }
             Action::Cancel => Err(Denied::AuthorOnly),
@@ -432,7 +435,7 @@ mod tests {
 
     #[test]
     fn choices_that_lead_to_sending_are_the_authors_while_admin() {
-        for action in [Pick, Confirm, Resend, Settle, Schedule] {
+        for action in [Pick, Confirm, Resend, Settle, Schedule, Correct] {
             for approvals in [0, 1, 2] {
                 check(approvals, action, OWN_AS_ADMIN, NOT_THE_AUTHOR);
             }

@@ -9,6 +9,8 @@ use super::audience::{Headcount, Label};
 use super::batch::{Batch, BatchState, InvalidIds, WaitCause};
 use super::ids::{BatchMessageId, DepartmentId, Timestamp};
 use super::plan::Targets;
+use super::recall::Recalls;
+use super::tally::Tally;
 
 /// What the batches of one broadcast come to at this moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +52,11 @@ pub struct Report {
     pub reached: Option<u64>,
     pub read: Option<u64>,
     pub counted: u64,
+    /// Where everybody is.
+    pub tally: Tally,
+    pub recalls: Recalls,
+    /// When Feishu accepted the last batch.
+    pub accepted_last: Option<Timestamp>,
     /// Why the next batch waits, and until when.
     pub waiting: Option<(WaitCause, Timestamp)>,
 }
@@ -104,6 +111,9 @@ impl Report {
 
     fn add(&mut self, batch: &Batch) {
         self.ids += batch.ids;
+        self.tally.add(batch);
+        self.recalls.add(batch);
+        self.accepted_last = self.accepted_last.max(batch.outcome.accepted_at);
         let invalid = &batch.outcome.invalid;
         self.invalid.departments.extend(invalid.departments.iter().cloned());
         self.invalid.open_ids.extend(invalid.open_ids.iter().cloned());

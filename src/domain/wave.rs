@@ -201,6 +201,7 @@ mod tests {
             not_before: Timestamp(0),
             outcome: Outcome { invalid, ..Outcome::default() },
             progress: progress.map(|(valid, reached)| Progress { valid, reached, read: 0 }),
+            recall: None,
         }
     }
 

@@ -3,7 +3,7 @@
 //! There is no idempotency key and no list of past batches. So the call is made once, never repeated after its bytes
 //! may have left, and its failures are [`SendError`]s that know what is certain. Code 0 means accepted, not delivered;
 //! the numbers come later and only ever as snapshots. Sources: the pages "Batch send messages" (older and newer),
-//! "Query progress" and "Query reads" of batch messages.
+//! "Query progress", "Query reads" and "Recall" of batch messages.
 
 use serde_json::Value;
 
@@ -73,6 +73,15 @@ impl Feishu {
             read: count("/read_user_ids_count"),
             recalled: recall.map(|recall| number(recall, "/recall_count").unwrap_or(0)),
         })
+    }
+
+    /// Asks Feishu to take a batch back: it begins with that, and `recalled` of [`Self::batch_progress`] counts. Asked
+    /// twice it does no more than once.
+    ///
+    /// # Errors
+    /// [`CallError`]; 230009 where the company's period for recalling is over, 230026 without the right to.
+    pub async fn recall_batch(&self, now: Timestamp, batch: &BatchMessageId) -> Result<(), CallError> {
+        self.ask_as_app(now, &Ask::delete(Call::RecallBatch).id(batch.as_str())).await.map(drop)
     }
 
     /// Asks how many have read a batch. Feishu writes these numbers as texts.

@@ -139,6 +139,10 @@ impl<'a> Ask<'a> {
         Self { call, method: Method::GET, ids: vec![], query: vec![], body: Body::Nothing }
     }
 
+    pub fn delete(call: Call) -> Self {
+        Self { method: Method::DELETE, ..Self::get(call) }
+    }
+
     pub fn post(call: Call, body: &Value) -> Self {
         Self::post_text(call, body.to_string())
     }

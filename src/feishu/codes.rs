@@ -23,6 +23,7 @@ pub enum Call {
     BatchSend,
     BatchProgress,
     BatchReaders,
+    RecallBatch,
     SearchDepartments,
     Departments,
     ChildDepartments,
@@ -36,7 +37,7 @@ pub enum Call {
 }
 
 impl Call {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::TenantToken,
         Self::BotInfo,
         Self::SendMessage,
@@ -50,6 +51,7 @@ impl Call {
         Self::BatchSend,
         Self::BatchProgress,
         Self::BatchReaders,
+        Self::RecallBatch,
         Self::SearchDepartments,
         Self::Departments,
         Self::ChildDepartments,
@@ -78,6 +80,7 @@ impl Call {
             Self::BatchSend => "/open-apis/message/v4/batch_send/",
             Self::BatchProgress => "/open-apis/im/v1/batch_messages/:batch_message_id/get_progress",
             Self::BatchReaders => "/open-apis/im/v1/batch_messages/:batch_message_id/read_user",
+            Self::RecallBatch => "/open-apis/im/v1/batch_messages/:batch_message_id",
             Self::SearchDepartments => "/open-apis/contact/v3/departments/search",
             Self::Departments => "/open-apis/contact/v3/departments/batch",
             Self::ChildDepartments => "/open-apis/contact/v3/departments/:department_id/children",
@@ -107,6 +110,7 @@ impl Call {
             Self::BatchSend => "batch_send",
             Self::BatchProgress => "batch_progress",
             Self::BatchReaders => "batch_readers",
+            Self::RecallBatch => "recall_batch",
             Self::SearchDepartments => "search_departments",
             Self::Departments => "departments",
             Self::ChildDepartments => "child_departments",
@@ -128,6 +132,7 @@ impl Call {
             Self::MessageResource | Self::UploadImage | Self::UploadFile | Self::Image => MEDIA,
             Self::BatchSend => BATCH_SEND,
             Self::BatchProgress | Self::BatchReaders => BATCH_FOLLOW,
+            Self::RecallBatch => RECALL,
             Self::SearchDepartments
             | Self::Departments
             | Self::ChildDepartments
@@ -250,6 +255,10 @@ const BATCH_SEND: Table = Table {
 /// a batch was accepted, so it is worth asking again; whoever polls has an end of its own.
 const BATCH_FOLLOW: Table =
     Table { retry: &[230030], fix_setup: &[230006, 230012, 230027], permanent: &[230001], ..Table::EMPTY };
+
+/// Source: the page of batch messages' delete. An id that is not found may only be too fresh; whoever asks knows its age.
+const RECALL: Table =
+    Table { fix_setup: &[230006, 230012, 230027], permanent: &[230001, 230009, 230026, 230030], ..Table::EMPTY };
 
 /// Sources: the pages of message resources, and of create and get of `im/v1/images` and `im/v1/files`; scopes that lack
 /// are 230027 there as everywhere in `im/v1`.

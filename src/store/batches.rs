@@ -8,10 +8,10 @@ use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, Tx, document, to_document};
 use crate::domain::audience::{Audience, Label};
-use crate::domain::batch::{Batch, BatchState, Outcome, Progress};
+use crate::domain::batch::{Batch, BatchState, Outcome};
 use crate::domain::broadcast::Broadcast;
 use crate::domain::hold::AWAY_MAX;
-use crate::domain::ids::{BatchMessageId, BroadcastId, Timestamp};
+use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::plan::{Targets, digest, heads};
 use crate::domain::report::Doubtful;
 
@@ -24,18 +24,6 @@ pub struct BatchClaim {
     pub labels: BTreeMap<String, Label>,
     pub taken_at: Timestamp,
     fence: i64,
-}
-
-/// The right to ask once how far a batch has come.
-#[derive(Debug, Clone)]
-pub struct PollClaim {
-    pub broadcast: BroadcastId,
-    pub seq: i64,
-    pub message_id: BatchMessageId,
-    pub progress: Option<Progress>,
-    /// Polls so far, and how many of the last ones changed nothing.
-    pub polls: i64,
-    pub polls_same: i64,
 }
 
 fn read(row: &AnyRow) -> Result<Batch, StoreError> {
@@ -51,13 +39,14 @@ fn read(row: &AnyRow) -> Result<Batch, StoreError> {
         not_before: Timestamp(row.try_get("not_before")?),
         outcome: document::<Outcome>(row.try_get::<&str, _>("outcome")?)?,
         progress: row.try_get::<Option<String>, _>("progress")?.map(|text| document(&text)).transpose()?,
+        recall: row.try_get::<Option<String>, _>("recall")?.map(|text| document(&text)).transpose()?,
     })
 }
 
 /// The batch whose turn it is. None while nobody has said for a while that the bot is alive: see [`super::life`].
 async fn next_batch(connection: &mut AnyConnection, now: Timestamp) -> Result<Option<Batch>, StoreError> {
     let row = sqlx::query(
-        "select b.broadcast, b.seq, b.state, b.ids, b.heads, b.attempts, b.not_before, b.outcome, b.progress
+        "select b.broadcast, b.seq, b.state, b.ids, b.heads, b.attempts, b.not_before, b.outcome, b.progress, b.recall
          from broadcasts c join batches b on b.broadcast = c.id
          where c.state in ('approved', 'sending') and c.held = 0 and b.state = 'planned' and b.not_before <= $1
            and (c.gate is null or b.seq <= c.gate)
@@ -76,7 +65,7 @@ async fn next_batch(connection: &mut AnyConnection, now: Timestamp) -> Result<Op
 impl Store {
     pub async fn batches(&self, broadcast: &BroadcastId) -> Result<Vec<Batch>, StoreError> {
         let rows = sqlx::query(
-            "select broadcast, seq, state, ids, heads, attempts, not_before, outcome, progress
+            "select broadcast, seq, state, ids, heads, attempts, not_before, outcome, progress, recall
              from batches where broadcast = $1 order by seq",
         )
         .bind(broadcast.as_str())
@@ -148,56 +137,31 @@ impl Store {
         tx.commit().await?;
         Ok(renewed.rows_affected() == 1)
     }
-
-    /// Whether the delivery of a batch should be asked for now; a look, no claim.
-    pub async fn has_poll(&self, now: Timestamp) -> Result<bool, StoreError> {
-        let due = sqlx::query("select 1 from batches where next_poll_at is not null and next_poll_at <= $1 limit 1");
-        Ok(due.bind(now.0).fetch_optional(&mut *self.reader().await?).await?.is_some())
-    }
-
-    /// Takes one accepted batch whose delivery should be asked for, and puts its next poll at `next`.
-    pub async fn claim_poll(&self, now: Timestamp, next: Timestamp) -> Result<Option<PollClaim>, StoreError> {
-        let mut tx = self.begin().await?;
-        let row = sqlx::query(
-            "update batches set next_poll_at = $2, polls = polls + 1
-             where (broadcast, seq) in (
-                select broadcast, seq from batches where next_poll_at is not null and next_poll_at <= $1
-                order by next_poll_at limit 1)
-               and next_poll_at <= $1
-             returning broadcast, seq, outcome, progress, polls, polls_same",
-        )
-        .bind(now.0)
-        .bind(next.0)
-        .fetch_optional(tx.connection())
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let broadcast: String = row.try_get("broadcast")?;
-        let outcome: Outcome = document(row.try_get::<&str, _>("outcome")?)?;
-        let claim = PollClaim {
-            broadcast: super::id(broadcast, |text| BroadcastId::parse(&text))?,
-            seq: row.try_get("seq")?,
-            message_id: outcome
-                .message_id
-                .ok_or_else(|| StoreError::Unreadable("an accepted batch without an id".into()))?,
-            progress: row.try_get::<Option<String>, _>("progress")?.map(|text| document(&text)).transpose()?,
-            polls: row.try_get("polls")?,
-            polls_same: row.try_get("polls_same")?,
-        };
-        tx.commit().await?;
-        Ok(Some(claim))
-    }
 }
 
 impl Tx {
     pub async fn batches(&mut self, broadcast: &BroadcastId) -> Result<Vec<Batch>, StoreError> {
         let rows = sqlx::query(
-            "select broadcast, seq, state, ids, heads, attempts, not_before, outcome, progress
+            "select broadcast, seq, state, ids, heads, attempts, not_before, outcome, progress, recall
              from batches where broadcast = $1 order by seq",
         )
         .bind(broadcast.as_str())
         .fetch_all(self.connection())
         .await?;
         rows.iter().map(read).collect()
+    }
+
+    /// One batch of a broadcast.
+    pub async fn batch(&mut self, broadcast: &BroadcastId, seq: i64) -> Result<Option<Batch>, StoreError> {
+        let row = sqlx::query(
+            "select broadcast, seq, state, ids, heads, attempts, not_before, outcome, progress, recall
+             from batches where broadcast = $1 and seq = $2",
+        )
+        .bind(broadcast.as_str())
+        .bind(seq)
+        .fetch_optional(self.connection())
+        .await?;
+        row.as_ref().map(read).transpose()
     }
 
     /// The digests of a broadcast's batches, in order.
@@ -260,7 +224,7 @@ impl Tx {
                and exists (select 1 from broadcasts where id = $3 and state in ('approved', 'sending') and held = 0
                            and (gate is null or batches.seq <= gate))
                and not exists (select 1 from batches where broadcast = $3 and state = 'in-doubt')
-             returning broadcast, seq, state, targets, labels, ids, heads, attempts, not_before, outcome, progress, fence",
+             returning broadcast, seq, state, targets, labels, ids, heads, attempts, not_before, outcome, progress, recall, fence",
         )
         .bind(now.0)
         .bind(lease_until.0)
@@ -326,37 +290,5 @@ impl Tx {
         .execute(self.connection())
         .await?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
-    }
-
-    /// Writes how far a batch has come and when to ask again; `None` ends the asking.
-    pub async fn record_progress(
-        &mut self,
-        poll: &PollClaim,
-        progress: Option<Progress>,
-        polls_same: i64,
-        next: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "update batches set progress = coalesce($3, progress), polls_same = $4, next_poll_at = $5
-             where broadcast = $1 and seq = $2",
-        )
-        .bind(poll.broadcast.as_str())
-        .bind(poll.seq)
-        .bind(progress.map(|progress| to_document(&progress)))
-        .bind(polls_same)
-        .bind(next.map(|moment| moment.0))
-        .execute(self.connection())
-        .await?;
-        Ok(())
-    }
-
-    /// Asks for the delivery of a broadcast's accepted batches as soon as possible.
-    pub async fn poll_now(&mut self, broadcast: &BroadcastId, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("update batches set next_poll_at = $2 where broadcast = $1 and state = 'accepted'")
-            .bind(broadcast.as_str())
-            .bind(now.0)
-            .execute(self.connection())
-            .await?;
-        Ok(())
     }
 }

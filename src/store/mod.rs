@@ -23,7 +23,9 @@ pub mod letters;
 pub mod life;
 pub mod notice;
 pub mod pace;
+pub mod polls;
 pub mod quota;
+pub mod recalls;
 pub mod rosters;
 
 use std::sync::Arc;
@@ -220,7 +222,7 @@ impl Store {
         Ok(Tx { inner, durable: self.durable.clone(), chain: Arc::clone(&self.chain), entries: Vec::new() })
     }
 
-    /// Ends every lease on events, letters, cards, errands and authorizations, for a start after a crash. Only where no other
+    /// Ends every lease on events, letters, cards, errands, recalls and authorizations, for a start after a crash. Only where no other
     /// process works on this store. Batches keep theirs: what became of one in the middle of its call nobody knows.
     pub async fn free_leases(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
@@ -231,6 +233,7 @@ impl Store {
             "update cards set not_before = $1 where state = 'live' and shown < wanted and not_before > $1",
             "update authorizations set lease_until = $1 where lease_until > $1",
             "update errands set not_before = $1 where state = 'taken' and not_before > $1",
+            "update batches set recall_at = $1 where recall_at is not null and recall_at > $1",
         ] {
             sqlx::query(statement).bind(now.0).execute(tx.connection()).await?;
         }

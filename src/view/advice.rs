@@ -191,6 +191,15 @@ fn batch(code: i64) -> Option<Advice> {
             "这批消息不是本应用发送的。应用是否换过？请核对 FEISHU_APP_ID。",
             "This batch was not sent by this app. Was the app changed? Check FEISHU_APP_ID.",
         ),
+        230009 => say(
+            "已超过可撤回的期限，飞书不再允许撤回。期限由企业管理员在管理后台设置，放宽之后可以再撤回一次。",
+            "The period for recalling is over, so Feishu refuses it. The company's admin sets it in the admin console; once \
+             it is longer, recall again.",
+        ),
+        230026 => say(
+            "应用没有撤回这批消息的权利。请企业管理员在管理后台检查撤回消息的设置。",
+            "The app has no right to recall this batch. Ask the company's admin to look into the settings for recalling.",
+        ),
         230030 => say(
             "飞书查不到这批消息：刚刚发出，或已超过 30 天。",
             "Feishu finds no such batch: it was sent a moment ago, or more than 30 days ago.",

@@ -5,7 +5,6 @@ use jiff::tz::TimeZone;
 use super::{Text, count, moment, text};
 use crate::domain::audience::DepartmentTarget;
 use crate::domain::broadcast::{Broadcast, State};
-use crate::domain::command::CommandName;
 use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Roles};
 use crate::domain::quota::PER_DAY;
@@ -44,14 +43,6 @@ pub fn waited_in_vain() -> Text {
     Text::new(
         "一小时内没有授权，刚才的命令已作废，没有发送任何内容。\n请先 /login，再重新发送命令。",
         "You did not authorize within an hour, so the command was dropped; nothing was sent.\nUse /login first, then send the command again.",
-    )
-}
-
-pub fn comes_later(command: CommandName) -> Text {
-    let name = command.english();
-    Text::new(
-        format!("明白了：/{name}。这个功能还没有做好，什么也没有改变。"),
-        format!("Understood: /{name}. This does not work yet; nothing was changed."),
     )
 }
 
@@ -321,10 +312,6 @@ pub fn over_quota(department: &DepartmentTarget, left: u64) -> Text {
             "“{path}” has about {heads} people, and Feishu lets an app broadcast at most {PER_DAY} messages a day (from midnight Beijing time; {left} are left today). Nothing was stored. Address the departments inside it instead, over several days."
         ),
     )
-}
-
-pub fn recall_comes_later() -> Text {
-    Text::new("撤回还没有做好，什么也没有改变。", "Recalling does not work yet; nothing was changed.")
 }
 
 /// The toast after a press that worked.

@@ -8,6 +8,7 @@
 mod buttons;
 mod elements;
 mod login;
+mod reads;
 
 pub use buttons::{HEADCOUNT_FIELD, REASON_LETTERS_MAX};
 pub use elements::without_marks;
@@ -18,12 +19,13 @@ use elements::{div, markdown, note, plain};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{Text, content as words, hold, lint, policy, result, schedule, targets, text};
+use super::{Text, content as words, hold, lint, policy, recall, result, schedule, targets, text};
 use crate::domain::audience::{Covered, DepartmentTarget, Outline, Question};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::content::Content;
 use crate::domain::ids::{OpenId, Timestamp};
 use crate::domain::lint::{Finding, Severity, severity};
+use crate::domain::reads::Point;
 use crate::domain::report::Report;
 
 /// Letters of the content that a card shows; longer contents follow as a message of their own.
@@ -48,14 +50,16 @@ struct Room {
     path_letters: usize,
     /// Namesakes to choose among at one time.
     choices: usize,
+    /// Points of a chart; none is no chart.
+    points: usize,
 }
 
 /// From generous to what always fits.
 const ROOMS: [Room; 4] = [
-    Room { entries: 20, path_letters: 80, choices: 20 },
-    Room { entries: 10, path_letters: 40, choices: 1 },
-    Room { entries: 5, path_letters: 24, choices: 1 },
-    Room { entries: 2, path_letters: 12, choices: 1 },
+    Room { entries: 20, path_letters: 80, choices: 20, points: 24 },
+    Room { entries: 10, path_letters: 40, choices: 1, points: 12 },
+    Room { entries: 5, path_letters: 24, choices: 1, points: 0 },
+    Room { entries: 2, path_letters: 12, choices: 1, points: 0 },
 ];
 
 /// Who reads the card.
@@ -73,6 +77,8 @@ pub struct Facts<'a> {
     pub now: Timestamp,
     /// Messages left of today's quota; `None` where it does not matter.
     pub quota_left: Option<u64>,
+    /// How many had read it at which moment.
+    pub reads: &'a [Point],
 }
 
 /// The card as this reader sees it now.
@@ -82,7 +88,8 @@ pub fn card(facts: &Facts<'_>, reader: Reader) -> Value {
 
 /// Whether an approver's card has room for every target; if not, the whole list follows as messages.
 pub fn lists_every_target(broadcast: &Broadcast, zone: &TimeZone) -> bool {
-    let facts = Facts { broadcast, report: &Report::default(), zone, now: broadcast.created_at, quota_left: None };
+    let facts =
+        Facts { broadcast, report: &Report::default(), zone, now: broadcast.created_at, quota_left: None, reads: &[] };
     let fits = |room: &Room| wire_bytes(&card_in(*room, &facts, Reader::Approver)) <= BYTES_MAX;
     ROOMS.iter().find(|room| fits(room)).is_some_and(|room| broadcast.audience.ids <= room.entries)
 }
@@ -112,6 +119,7 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
     if let Some(of) = &broadcast.repairs {
         elements.push(note(&targets::repairs(of, broadcast.audience.departments_total > 0)));
     }
+    elements.extend(broadcast.corrects.iter().map(|of| note(&recall::corrects(of))));
     elements.push(json!({ "tag": "hr" }));
     content(&broadcast.content, &mut elements);
     if broadcast.state.is_undecided() {
@@ -120,6 +128,7 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
     findings(room, &broadcast.findings, &mut elements);
     elements.push(json!({ "tag": "hr" }));
     standing(room, facts, reader, &mut elements);
+    reads::reads(room, facts, &mut elements);
     buttons(room, facts, reader, &mut elements);
     frame(broadcast, elements)
 }
@@ -329,6 +338,9 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
                 elements.push(markdown(&text::approved_by(&approvals)));
             }
             elements.extend(schedule::countdown(broadcast, facts.now).iter().map(div));
+            if let Some(order) = &broadcast.recall {
+                elements.push(markdown(&recall::by(&order.by, &super::moment(order.at, facts.zone))));
+            }
             for line in result::lines(broadcast, facts.report, facts.zone, room.entries) {
                 elements.push(div(&line));
             }

@@ -69,7 +69,7 @@ pub fn stranger(person: &OpenId) -> Text {
 }
 
 fn overview(roles: Roles) -> Text {
-    let offered = CommandName::ALL.into_iter().filter(|name| roles.may_use(*name).is_ok() && works(*name));
+    let offered = CommandName::ALL.into_iter().filter(|name| roles.may_use(*name).is_ok());
     let lines: Vec<Text> = offered.map(line).collect();
     let head = match (roles.admin, roles.approver) {
         (true, true) => Text::new(
@@ -88,25 +88,12 @@ fn overview(roles: Roles) -> Text {
     joined(std::iter::once(head).chain(lines))
 }
 
-/// What is understood but not built yet is named as such, and never shown as an example.
-fn works(name: CommandName) -> bool {
-    name != CommandName::Recall
-}
-
 fn line(name: CommandName) -> Text {
     let (example, does) = (example(name), does(name));
     Text::new(format!("{} — {}", example.zh, does.zh), format!("{} — {}", example.en, does.en))
 }
 
 fn manual(name: CommandName) -> Text {
-    if !works(name) {
-        // No line of its own for the command: it would be an example.
-        let later = Text::new(
-            format!("「/{}」尚未提供。现在可以停止还没发出的：", name.chinese()),
-            format!("“/{}” does not work yet. What has not been sent can be stopped:", name.english()),
-        );
-        return joined([later, line(CommandName::Cancel)].into_iter());
-    }
     let more = match name {
         CommandName::Broadcast => vec![
             Text::new("/群发 \"Sales APAC\",华东/销售部 你好", "/broadcast \"Sales APAC\",East/Sales Hello"),
@@ -138,18 +125,21 @@ fn manual(name: CommandName) -> Text {
             "pending, scheduled or all; without a word: the recent ones.",
         )],
         CommandName::Cancel => vec![Text::new(
-            "只停止还没发出的部分；已发出的目前还不能撤回。",
-            "Only stops what has not been sent yet; what has been cannot be recalled yet.",
+            "只停止还没发出的部分；已发出的用 /recall 撤回。",
+            "Only stops what has not been sent yet; /recall takes back what has.",
         )],
         CommandName::Login => vec![Text::new(
             "按名称查部门要用你本人的授权，用 ID 则不用。",
             "Searching departments by name needs your own authorization; ids do not.",
         )],
-        CommandName::Recall
-        | CommandName::Departments
-        | CommandName::Logout
-        | CommandName::WhoAmI
-        | CommandName::Help => vec![],
+        CommandName::Recall => vec![
+            Text::new("/撤回 K7M2QX 2", "/recall K7M2QX 2"),
+            Text::new(
+                "不写数字就撤回全部，并取消还没发出的；写数字只撤回那一批。发起人和审批人可以撤回，卡片上也有按钮。读过的也会消失，但读过就是读过。能不能撤回由企业管理员设置的期限决定。",
+                "Without a number all of it is recalled, and what has not left is cancelled; with a number that batch alone. The author and approvers may, also by the button on the card. Copies that were read vanish as well, but nobody can unread them. Feishu allows it within the period that your company's admin has set.",
+            ),
+        ],
+        CommandName::Departments | CommandName::Logout | CommandName::WhoAmI | CommandName::Help => vec![],
     };
     let other =
         Text::new(format!("也可以写成 /{}", name.english()), format!("The Chinese name is /{}", name.chinese()));

@@ -16,6 +16,8 @@ pub mod lint;
 pub mod lists;
 pub mod page;
 pub mod policy;
+pub mod reach;
+pub mod recall;
 pub mod result;
 pub mod samples;
 pub mod schedule;
@@ -74,6 +76,7 @@ pub fn count<N: Display + PartialEq + From<u8>>(n: N, noun: &str) -> String {
         _ if n == N::from(1) => format!("{n} {noun}"),
         "person" => format!("{n} people"),
         "batch" => format!("{n} batches"),
+        "copy" => format!("{n} copies"),
         _ => format!("{n} {noun}s"),
     }
 }
@@ -91,6 +94,11 @@ pub fn duration(long: Duration) -> Text {
 /// A moment as people read it, in the deployment's time zone: `2026-12-01 09:05`.
 pub fn moment(moment: Timestamp, zone: &TimeZone) -> String {
     written(moment, zone, "%Y-%m-%d %H:%M")
+}
+
+/// A moment of the last weeks: `12-01 09:05`.
+pub fn day_and_time(moment: Timestamp, zone: &TimeZone) -> String {
+    written(moment, zone, "%m-%d %H:%M")
 }
 
 /// A moment that is near, to the second: `09:05:30`.

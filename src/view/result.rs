@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::sheets::IdKind;
-use super::{Text, count, hold, lint, moment, schedule, text, time_of_day};
+use super::{Text, count, hold, lint, moment, reach, recall, schedule, text, time_of_day};
 use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::report::Report;
@@ -31,8 +31,10 @@ pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usi
     if !report.message_ids.is_empty() {
         let ids = report.message_ids.iter().map(|id| id.as_str()).take(shown).collect::<Vec<_>>().join("\n");
         lines.push(Text::new(format!("受理编号：{ids}"), format!("Accepted as: {ids}")));
-        lines.push(delivery(report));
+        lines.extend(reach::delivery(report));
+        lines.extend(reach::sum(&report.tally, broadcast.audience.headcount));
     }
+    lines.extend(recall::lines(broadcast, report));
     lines.extend(report.codes.iter().map(|code| refused(*code)));
     lines.extend(scopes(report.scopes.iter().map(String::as_str)));
     lines.extend(tampered(broadcast, report));
@@ -133,22 +135,6 @@ fn once_in_doubt(report: &Report) -> Option<Text> {
             ),
         )
     })
-}
-
-fn delivery(report: &Report) -> Text {
-    match (report.reached, report.read) {
-        (Some(reached), Some(read)) => Text::new(
-            format!("送达 {reached} 人，已读 {read} 人（飞书计入 {} 人，其中可能有机器人够不到的人）", report.counted),
-            format!(
-                "Reached {reached}, read by {read} (Feishu counted {}, which may include people the bot cannot reach)",
-                report.counted
-            ),
-        ),
-        _ => Text::new(
-            "送达情况：飞书正在处理，稍后自动更新",
-            "Delivery: Feishu is still working on it; this will be updated",
-        ),
-    }
 }
 
 /// A failure that no answer of Feishu explains is the bot's own refusal.

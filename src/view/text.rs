@@ -1,6 +1,6 @@
 //! The sentences of cards, toasts and answers, in both languages.
 
-use super::{Text, count, hold, policy};
+use super::{Text, count, hold, policy, recall};
 use crate::domain::audience::Headcount;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::OpenId;
@@ -29,6 +29,8 @@ pub fn state(state: State) -> Text {
 pub fn standing(broadcast: &Broadcast) -> Text {
     if broadcast.hold.is_some() {
         hold::word()
+    } else if broadcast.is_being_recalled() && broadcast.state != State::InDoubt {
+        recall::word()
     } else if broadcast.state == State::NeedsChoice && broadcast.questions.is_empty() {
         Text::new("待发起人确认内容", "Waiting for the author to confirm the content")
     } else {
@@ -55,7 +57,7 @@ pub fn card_title(broadcast: &Broadcast) -> Text {
 }
 
 /// The client shows the name; we never have to know it.
-fn at_mark(person: &OpenId) -> String {
+pub fn at_mark(person: &OpenId) -> String {
     format!("<at id={person}></at>")
 }
 
@@ -324,6 +326,23 @@ pub fn stale(stale: &Stale) -> Text {
             "This broadcast is on hold until its author decides whether to go on",
         ),
         Stale::NotOnHold => ("没有需要确认的了", "There is nothing to confirm any more"),
+        Stale::NotSentYet => (
+            "还没有发出，没有可撤回的；不想发了就取消",
+            "Not sent yet, so there is nothing to recall; cancel it instead",
+        ),
+        Stale::RecalledAlready => ("已经撤回，或正在撤回", "Recalled already, or being recalled"),
+        Stale::NothingToRecall => (
+            "没有受理编号，无法撤回：飞书没有受理，或结果从未得到确认",
+            "Without an id nothing can be recalled: Feishu accepted none of it, or never confirmed it",
+        ),
+        Stale::NoSuchBatch => ("没有这一批，或飞书没有受理它", "There is no such batch, or Feishu did not accept it"),
+        Stale::NotRecalled => ("撤回完成之后才能发起更正", "It can be corrected once it is recalled"),
+        Stale::Corrected { by } => {
+            return Text::new(
+                format!("更正已经发起过了：群发 {by}"),
+                format!("A correction was proposed already: broadcast {by}"),
+            );
+        }
         Stale::Decided { state: decided } => {
             let word = state(*decided);
             return Text::new(

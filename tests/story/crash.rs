@@ -291,7 +291,8 @@ fn over(stage: &Stage, id: &BroadcastId, words: &str, word: &str) -> anyhow::Res
         let card = card_of(stage, name, words)?;
         ensure!(card.text.contains(word), "{name} sees {}", card.text);
         let offered = stage.person(name).controls(&card);
-        ensure!(offered.iter().all(|control| control.action() == "refresh"), "{name} may still press: {offered:?}");
+        let after = ["refresh", "recall"];
+        ensure!(offered.iter().all(|control| after.contains(&control.action())), "{name} may still press: {offered:?}");
     }
     let chat = stage.person("王芳").chat();
     let told: Vec<&str> = chat

@@ -24,6 +24,8 @@ mod program;
 mod queue;
 mod quota;
 mod reach;
+mod reads;
+mod recall;
 mod receive;
 mod replicas;
 mod schedule;

@@ -129,6 +129,9 @@ fn proposed(size: &Size) -> Broadcast {
         send_at: None,
         wake_at: None,
         wave: None,
+        recall: None,
+        corrected: None,
+        corrects: None,
     }
 }
 

@@ -25,7 +25,7 @@ async fn as_it_was_kept(stage: &Stage, id: &BroadcastId) -> anyhow::Result<()> {
     let mut doc = serde_json::to_value(&broadcast)?;
     doc["audience"] = serde_json::to_value(&audience)?;
     doc["audience"]["covered"] = json!([{ "department": "总经办", "inside": "市场部" }]);
-    for newer in ["findings", "unaccepted", "repaired", "repairs", "terms"] {
+    for newer in ["findings", "unaccepted", "repaired", "repairs", "terms", "recall", "corrected", "corrects"] {
         doc.as_object_mut().context("a document")?.remove(newer);
     }
     write(stage, id, &doc.to_string()).await?;

@@ -3,7 +3,7 @@
 use crate::domain::command::error::{EXCERPT_CHARS_MAX, shorten};
 use crate::domain::command::line::Line;
 use crate::domain::command::quotes::is_quote;
-use crate::domain::command::{CommandError, CommandErrorKind, CommandName, ListFilter, folded};
+use crate::domain::command::{CommandError, CommandErrorKind, CommandName, ListFilter, folded, half_width};
 use crate::domain::content::pieces::is_unseen;
 use crate::domain::ids::BroadcastId;
 
@@ -18,13 +18,34 @@ pub(super) fn nothing(line: &mut Line<'_>) -> Result<(), CommandError> {
 
 /// An id, or nothing.
 pub(super) fn broadcast_id(line: &mut Line<'_>) -> Result<Option<BroadcastId>, CommandError> {
+    let id = leading_id(line)?;
+    if id.is_some() {
+        nothing(line)?;
+    }
+    Ok(id)
+}
+
+/// An id, and the number of a batch of it where one follows.
+pub(super) fn broadcast_and_batch(line: &mut Line<'_>) -> Result<(BroadcastId, Option<u32>), CommandError> {
+    let id = leading_id(line)?.ok_or_else(|| line.error(CommandErrorKind::MissingId, line.end(), line.end()))?;
+    line.skip_blanks();
+    let from = line.here();
+    let Some(word) = next_word(line) else { return Ok((id, None)) };
+    let number: String = word.chars().map(half_width).filter(|c| !matches!(c, '#' | '第' | '批')).collect();
+    let Some(number) = number.parse().ok().filter(|number| *number > 0) else {
+        return Err(line.error(CommandErrorKind::UnexpectedRest, from, line.end()));
+    };
+    nothing(line)?;
+    Ok((id, Some(number)))
+}
+
+fn leading_id(line: &mut Line<'_>) -> Result<Option<BroadcastId>, CommandError> {
     let from = line.here();
     let Some(word) = next_word(line) else { return Ok(None) };
     let id = BroadcastId::parse(&word).ok_or_else(|| {
         let typed = shorten(&word, EXCERPT_CHARS_MAX);
         line.error(CommandErrorKind::BadBroadcastId { typed }, from, line.here())
     })?;
-    nothing(line)?;
     Ok(Some(id))
 }
 

@@ -92,7 +92,7 @@ mod command_word {
         check("/status", "Status(None)");
         check("/list", "List(Recent)");
         check("/cancel K7M2QX", "Cancel(BroadcastId(\"K7M2QX\"))");
-        check("/recall k7m2qx", "Recall(BroadcastId(\"K7M2QX\"))");
+        check("/recall k7m2qx", "Recall(BroadcastId(\"K7M2QX\"), None)");
         check("/departments 销售", "Departments(\"销售\")");
         check("/login", "Login");
         check("/logout", "Logout");
@@ -106,7 +106,8 @@ mod command_word {
         check("/进度 K7M2QX", "Status(Some(BroadcastId(\"K7M2QX\")))");
         check("/列表 pending", "List(Pending)");
         check("/取消 K7M2QX", "Cancel(BroadcastId(\"K7M2QX\"))");
-        check("/撤回 K7M2QX", "Recall(BroadcastId(\"K7M2QX\"))");
+        check("/撤回 K7M2QX 第３批", "Recall(BroadcastId(\"K7M2QX\"), Some(3))");
+        check("/撤回 K7M2QX", "Recall(BroadcastId(\"K7M2QX\"), None)");
         check("/部门 销售", "Departments(\"销售\")");
         check("/登录", "Login");
         check("/登出", "Logout");

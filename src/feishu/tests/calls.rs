@@ -7,6 +7,7 @@ use crate::domain::content::{Body, Node, Post};
 use crate::domain::ids::{BatchMessageId, ChatId, DepartmentId, MessageId, OpenId};
 use crate::feishu::batch::{Progress, ReadUsers};
 use crate::feishu::contacts::{Department, IdKind};
+use crate::feishu::error::Class;
 use crate::feishu::messages::Receiver;
 
 fn open_department(number: usize) -> DepartmentId {
@@ -108,6 +109,19 @@ async fn a_message_may_be_the_bots_own_or_gone_or_hardly_there() {
         let error = stub.feishu.get_message(NOW, &message()).await.expect_err("gone");
         assert!(error.message_is_gone(), "{code}");
     }
+}
+
+#[tokio::test]
+async fn a_batch_is_asked_back_by_its_id() {
+    let stub = signed_in(|_, nth| match nth {
+        0 => Reply::ok(json!({"code": 0, "data": {}})),
+        _ => Reply::code(400, 230009),
+    });
+    stub.feishu.recall_batch(NOW, &batch()).await.expect("taken in");
+    let error = stub.feishu.recall_batch(NOW, &batch()).await.expect_err("too old");
+    assert_eq!((error.code(), error.class()), (Some(230009), Class::Permanent));
+    let seen = &stub.seen("/batch_messages")[0];
+    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("DELETE", "/open-apis/im/v1/batch_messages/bm-1"));
 }
 
 #[tokio::test]

@@ -229,6 +229,10 @@ fn the_codes_of_departments_and_of_following_a_batch() {
         (Call::BatchProgress, 230030, RETRY),
         (Call::BatchProgress, 230012, Class::FixSetup),
         (Call::BatchReaders, 230027, Class::FixSetup),
+        (Call::RecallBatch, 230009, Class::Permanent),
+        (Call::RecallBatch, 230026, Class::Permanent),
+        (Call::RecallBatch, 230030, Class::Permanent),
+        (Call::RecallBatch, 230006, Class::FixSetup),
         (Call::TenantToken, 10014, Class::FixSetup),
         (Call::TenantToken, 10015, Class::FixSetup),
     ] {

@@ -6,7 +6,7 @@ use super::elements::plain;
 use super::{Facts, Reader, Room, short};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::report::Doubtful;
-use crate::view::{Text, hold, lint, moment, policy, samples, schedule, text};
+use crate::view::{Text, hold, lint, moment, policy, recall, samples, schedule, text};
 
 pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     let broadcast = facts.broadcast;
@@ -48,8 +48,14 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
     if broadcast.state.is_undecided() {
         row.push(button(broadcast, "preview", &samples::button(), "default", None));
     }
+    let recalls = &facts.report.recalls;
+    if recalls.open_to > 0 {
+        let confirm = recall::confirm(facts.report, facts.zone);
+        row.push(button(broadcast, "recall", &recall::button(recalls.asked > 0), "danger", Some(&confirm)));
+    }
     let invalid = facts.report.invalid.keys().filter(|key| !broadcast.repaired.contains_key(key.as_ref())).count();
-    if author && broadcast.state.is_settled() && invalid > 0 {
+    let back = broadcast.state == State::Recalled || broadcast.is_wanted_back();
+    if author && broadcast.state.is_settled() && invalid > 0 && !back {
         row.push(button(broadcast, "resend", &samples::repair_button(invalid), "default", None));
     }
     // Admins bring the numbers up to date; an approver need not be one.
@@ -81,7 +87,33 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
             _ => {}
         }
     }
+    if broadcast.state == State::Recalled && author && broadcast.corrected.is_none() {
+        elements.push(correct_form(broadcast));
+    }
 }
+
+/// What should have been said instead.
+fn correct_form(broadcast: &Broadcast) -> Value {
+    json!({
+        "tag": "form",
+        "name": "correct_form",
+        "elements": [
+            { "tag": "input", "name": "words", "placeholder": plain(&recall::correct_placeholder()), "required": true,
+              "width": "fill", "max_length": CORRECTION_LETTERS_MAX, "input_type": "multiline_text", "rows": 3 },
+            {
+                "tag": "button",
+                "name": "correct",
+                "type": "primary",
+                "text": plain(&recall::correct_button()),
+                "form_action_type": "submit",
+                "behaviors": [callback(broadcast, "correct")],
+            },
+        ],
+    })
+}
+
+/// Letters of a correction. Source: contract, "input": 1,000 at most; what is longer is proposed as a command.
+const CORRECTION_LETTERS_MAX: usize = 1000;
 
 /// What the author agrees to when sending again: who may get it twice.
 fn twice(room: Room, doubtful: &Doubtful) -> Text {

@@ -7,7 +7,7 @@ use crate::domain::command::{
 use crate::domain::content::{Body, Mention, harmless};
 use crate::domain::ids::OpenId;
 use crate::view::Text;
-use crate::view::help::{called, example, joined, works};
+use crate::view::help::{called, example, joined};
 
 /// Explains a mistake in at most six lines; nothing quoted in it can ping anyone.
 pub fn mistake(error: &CommandError) -> Text {
@@ -16,25 +16,8 @@ pub fn mistake(error: &CommandError) -> Text {
         Text::new(format!("我看懂的部分：「{shown}」"), format!("What I understood: 「{shown}」"))
     });
     let lead = Text::new("可以这样写：", "Write it like this:");
-    let text = joined([wrong(error)].into_iter().chain(later(error)).chain(understood).chain([lead, corrected(error)]));
+    let text = joined([wrong(error)].into_iter().chain(understood).chain([lead, corrected(error)]));
     Text::new(harmless(&text.zh), harmless(&text.en))
-}
-
-/// What is not built yet is not taught: whoever mistypes it learns that it would not have worked either.
-fn later(error: &CommandError) -> Option<Text> {
-    let named = match &error.kind {
-        CommandErrorKind::Unknown { typed, suggestion: Some(name) } if !works(*name) => slashed(*name, typed),
-        CommandErrorKind::BadBroadcastId { .. } | CommandErrorKind::MissingId | CommandErrorKind::UnexpectedRest => {
-            let name = error.command.filter(|name| !works(*name))?;
-            return Some(not_yet(&format!("/{}", name.chinese()), &format!("/{}", name.english())));
-        }
-        _ => return None,
-    };
-    Some(not_yet(&named, &named))
-}
-
-fn not_yet(zh: &str, en: &str) -> Text {
-    Text::new(format!("「{zh}」尚未提供。"), format!("「{en}」 does not work yet."))
 }
 
 /// What is wrong, in a sentence that quotes the place.
@@ -206,7 +189,7 @@ pub(in crate::view) fn target(typed: &str, why: TargetFault) -> Text {
 fn corrected(error: &CommandError) -> Text {
     match &error.kind {
         CommandErrorKind::NotACommand => Text::new("/帮助", "/help"),
-        CommandErrorKind::Unknown { suggestion, typed } => match suggestion.filter(|name| works(*name)) {
+        CommandErrorKind::Unknown { suggestion, typed } => match *suggestion {
             Some(name) if is_latin(typed) => called(name, name.english(), name.english()),
             Some(name) => called(name, name.chinese(), name.chinese()),
             None => Text::new("/帮助", "/help"),
@@ -244,7 +227,7 @@ fn corrected(error: &CommandError) -> Text {
         CommandErrorKind::MissingKeyword => example(CommandName::Departments),
         CommandErrorKind::BadListFilter { .. } => example(CommandName::List),
         CommandErrorKind::BadBroadcastId { .. } | CommandErrorKind::MissingId | CommandErrorKind::UnexpectedRest => {
-            example(error.command.filter(|name| works(*name)).unwrap_or(CommandName::Status))
+            example(error.command.unwrap_or(CommandName::Status))
         }
     }
 }

@@ -16,6 +16,7 @@ const TOO_MANY: u32 = 11_310;
 const TAG: u32 = 200_861;
 const NO_NAME: u32 = 200_530;
 const ROWS: u32 = 200_915;
+const CHART: u32 = 200_550;
 
 /// Components nest at most this deep.
 const DEPTH_MAX: usize = 5;
@@ -131,6 +132,7 @@ fn component(value: &Value, place: Place<'_>, seen: &mut Seen) -> Result<(), Car
         "img" => require_text(fields, path, "img_key")?,
         "button" => button(fields, path, in_form)?,
         "select_static" | "multi_select_static" => options(fields, path, seen)?,
+        "chart" => chart(fields, path)?,
         "table" => {
             if depth > 0 || in_form {
                 return Err(CardError::at(SHAPE, path, "a table stands at the root only"));
@@ -181,6 +183,33 @@ fn button(fields: &Fields, path: &str, in_form: bool) -> Result<(), CardError> {
         return Err(CardError::at(FORMAT, path, "the text of a button has at most 100 characters"));
     }
     Ok(())
+}
+
+/// Source: card JSON 2.0, component "chart".
+fn chart(fields: &Fields, path: &str) -> Result<(), CardError> {
+    let spec = fields.get("chart_spec").and_then(Value::as_object);
+    let spec = spec.ok_or_else(|| CardError::at(CHART, path, "chart_spec is an object and required"))?;
+    if !spec.get("type").is_some_and(Value::is_string) {
+        return Err(CardError::at(CHART, path, "chart_spec has no type"));
+    }
+    if !spec.get("data").is_some_and(|data| data.is_object() || data.is_array()) {
+        return Err(CardError::at(CHART, path, "chart_spec has no data"));
+    }
+    one_of(fields, path, "aspect_ratio", &["1:1", "2:1", "4:3", "16:9"])?;
+    one_of(fields, path, "color_theme", &["brand", "rainbow", "complementary", "converse", "primary"])?;
+    if fields.get("preview").is_some_and(|preview| !preview.is_boolean()) {
+        return Err(CardError::at(TYPE, path, "preview is true or false"));
+    }
+    let tall = |height: &str| {
+        height == "auto"
+            || height.strip_suffix("px").is_some_and(|px| px.parse().is_ok_and(|px: u32| (1..1000).contains(&px)))
+    };
+    match fields.get("height") {
+        Some(height) if !height.as_str().is_some_and(tall) => {
+            Err(CardError::at(FORMAT, path, "height is auto or 1px to 999px"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn options(fields: &Fields, path: &str, seen: &mut Seen) -> Result<(), CardError> {
@@ -369,6 +398,12 @@ mod tests {
         assert_eq!(refused(json!({"tag": "column_set", "columns": [{"tag": "column", "elements": [form]}]})), SHAPE);
         let rows = json!({"tag": "table", "columns": [{"name": "a"}], "rows": [{"b": 1}]});
         assert_eq!(refused(rows), ROWS);
+        let spec = json!({"type": "line", "data": {"values": []}, "xField": "t", "yField": "n"});
+        assert_eq!(refused(json!({"tag": "chart", "chart_spec": spec.to_string()})), CHART);
+        assert_eq!(refused(json!({"tag": "chart", "chart_spec": {"type": "line"}})), CHART);
+        assert_eq!(refused(json!({"tag": "chart", "chart_spec": spec, "aspect_ratio": "3:2"})), FORMAT);
+        assert_eq!(refused(json!({"tag": "chart", "chart_spec": spec, "height": "1000px"})), FORMAT);
+        assert_eq!(refused(json!({"tag": "chart", "chart_spec": spec, "title": "x"})), SHAPE);
     }
 
     #[test]

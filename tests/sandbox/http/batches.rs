@@ -297,8 +297,15 @@ fn remembered(world: &World, ask: &Ask) -> Result<usize, Reply> {
     world.tasks.iter().position(fresh).ok_or_else(|| Reply::fail(400, 230_030, "the batch message was not found"))
 }
 
+fn bot_is_off(world: &World) -> Option<Reply> {
+    (!world.app.bot_ability).then(|| Reply::fail(400, 230_006, "Bot ability is not activated."))
+}
+
 /// `get_progress`
 pub fn progress(world: &mut World, ask: &Ask) -> Reply {
+    if let Some(off) = bot_is_off(world) {
+        return off;
+    }
     let at = match remembered(world, ask) {
         Ok(at) => at,
         Err(reply) => return reply,
@@ -335,6 +342,9 @@ pub fn read_user(world: &mut World, ask: &Ask) -> Reply {
 
 /// `delete`: an asynchronous recall; a second one is harmless.
 pub fn delete(world: &mut World, ask: &Ask) -> Reply {
+    if let Some(off) = bot_is_off(world) {
+        return off;
+    }
     let at = match remembered(world, ask) {
         Ok(at) => at,
         Err(reply) => return reply,

@@ -381,7 +381,7 @@ async fn a_broadcast_without_invalid_ids_offers_nothing() {
         crate::approve::proposal(stage, "王芳", "都好").await?;
         press(stage, "赵磊", "approve").await?;
         stage.settle().await?;
-        assert_eq!(actions(stage, "王芳"), ["refresh"]);
+        assert_eq!(actions(stage, "王芳"), ["recall", "refresh"]);
         Ok(())
     })
     .await;

@@ -65,6 +65,7 @@ impl Ledger {
                     not_before: Timestamp(0),
                     outcome: Outcome::default(),
                     progress: None,
+                    recall: None,
                 },
                 fence: 0,
             })

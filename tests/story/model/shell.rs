@@ -53,7 +53,7 @@ pub(super) fn press(tx: &mut Tx, policy: &Policy, press: &Press, now: Timestamp)
         Action::Settle => return decide_doubt(tx, press.version, BatchState::TakenAsSent, now),
         Action::Confirm => return go_on(tx, press.version, now),
         // They change no stage.
-        Action::Refresh | Action::Recall | Action::Preview => return Ok(None),
+        Action::Refresh | Action::Recall | Action::Preview | Action::Correct => return Ok(None),
         // This world knows one moment, the deadline; times to leave at are told in `schedule`.
         Action::Schedule => return Ok(None),
     };

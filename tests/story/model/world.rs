@@ -183,7 +183,8 @@ impl World {
                     | Action::Settle
                     | Action::Refresh
                     | Action::Preview
-                    | Action::Schedule => false,
+                    | Action::Schedule
+                    | Action::Correct => false,
                 };
                 if !often {
                     deeds.push(Deed::Press(Press { person, action, version }));
@@ -271,7 +272,8 @@ impl World {
             | Action::Settle
             | Action::Refresh
             | Action::Preview
-            | Action::Schedule => {}
+            | Action::Schedule
+            | Action::Correct => {}
         }
     }
 
