@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::attachments::What;
 use super::directory::{self, ResolveError};
+use super::in_full::attached;
 use super::inbox::Request;
 use super::letters::{answer, uuid};
-use super::request::attached;
 use super::{Trouble, audit, authorize, places, press, recall, terms};
 use crate::domain::audit::{Deed as Done, Entry};
 use crate::domain::command::{CommandName, ListFilter};

@@ -2,8 +2,8 @@
 //! other. Nobody is looked up anew, so the press alone decides it.
 
 use super::press::AFTER_ANSWER;
-use super::request::{findings, propose};
-use super::{App, audit, errands};
+use super::request::{again, findings, propose};
+use super::{App, audit};
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::content::{Body, Content};
 use crate::domain::ids::Timestamp;
@@ -40,7 +40,7 @@ pub async fn propose_anew(
     };
     let found = findings(&content);
     let unaccepted = found.iter().any(|finding| severity(finding.kind) == Severity::MustConfirm);
-    let mut next = errands::again(app, before, &content, &audience, &terms, now);
+    let mut next = again(app, before, &content, &audience, &terms, now);
     next.findings = found;
     next.corrects = Some(before.id.clone());
     if unaccepted {

@@ -4,18 +4,17 @@
 //! A sample that was begun and whose end nobody wrote down is never sent again: its person is told, and may press once
 //! more. A look at invalid ids is written in one transaction with what follows from it, and is simply begun anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::directory::ResolveError;
 use super::letters::{text_content, uuid};
 use super::people;
-use super::request::{draw_id, propose};
+use super::request::{again, propose};
 use super::{App, LEASE, RENEW_EVERY, Step, Trouble, audit, places, terms};
 use crate::domain::audience::{Audience, Covered, DepartmentTarget};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::retry_wait;
 use crate::domain::broadcast::{Broadcast, Stale, State};
-use crate::domain::content::Content;
 use crate::domain::ids::{DepartmentId, OpenId, Timestamp, UnionId, UserId};
 use crate::domain::plan::{self, Targets};
 use crate::domain::policy::Terms;
@@ -282,45 +281,6 @@ async fn look(app: &App, broadcast: &Broadcast) -> Result<Found, ResolveError> {
     let people = fresh.named_people().map(|(_, id)| id.to_owned());
     let taken = fresh.departments.iter().map(|department| department.id.key().into_owned()).chain(people).collect();
     Ok(Found { fresh, taken, invalid: invalid.len(), some_reached: !reached.is_empty(), terms })
-}
-
-/// A content to the same people or a part of them, as a proposal of its own.
-pub fn again(
-    app: &App,
-    before: &Broadcast,
-    content: &Content,
-    audience: &Audience,
-    terms: &Terms,
-    now: Timestamp,
-) -> Broadcast {
-    Broadcast {
-        id: draw_id(app),
-        content: content.clone(),
-        audience: audience.outline(),
-        questions: vec![],
-        fingerprint: String::new(),
-        required: terms.approvals,
-        terms: terms.clone(),
-        state: State::Pending,
-        version: 1,
-        revision: 1,
-        created_at: now,
-        expires_at: now.after(app.policy().approval_ttl()),
-        approvals: Vec::new(),
-        ending: None,
-        hold: None,
-        unaccepted: false,
-        repaired: BTreeMap::new(),
-        repairs: None,
-        send_at: None,
-        wake_at: None,
-        wave: None,
-        recall: None,
-        corrected: None,
-        corrects: None,
-        ..before.clone()
-    }
-    .planned(audience)
 }
 
 /// Those of the ids that Feishu knows and that are active: nobody twice, and nobody who was reached by another of the

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::letters::{answer, answer_both};
 use super::{App, LEASE, RENEW_EVERY, Step, Trouble, authorize, commands, request};
-use crate::domain::command::{self, Command, CommandErrorKind, Said};
+use crate::domain::command::{self, Command, CommandErrorKind, CommandName, Said};
 use crate::domain::ids::OpenId;
 use crate::domain::language::Language;
 use crate::domain::policy::Deed;
@@ -142,16 +142,6 @@ async fn end(app: &App, claim: &Claim) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-/// The language of a message; where its words tell none, the one its sender wrote in last.
-async fn language(app: &App, message: &MessageReceived) -> Result<Option<Language>, StoreError> {
-    let remembered = app.store.language_of(&message.sender).await?;
-    let Some(language) = Language::of(&message.plain()) else { return Ok(remembered) };
-    if remembered != Some(language) {
-        app.store.remember_language(&message.sender, language).await?;
-    }
-    Ok(Some(language))
-}
-
 async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Result<(), Trouble> {
     // Where nobody is mentioned, the bot is not.
     if message.chat == ChatKind::Group && message.mentions.is_empty() {
@@ -171,7 +161,9 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
         // A role was taken away after the event had been accepted.
         return Ok(end(app, claim).await?);
     }
-    let request = Request { app, claim, message, language: language(app, message).await? };
+    let remembered = app.store.language_of(&message.sender).await?;
+    let written = Language::of(&message.plain());
+    let request = Request { app, claim, message, language: written.or(remembered) };
     let body = match &message.said {
         MessageBody::Said(body) => body,
         // Recalled before it arrived: there is nothing to answer.
@@ -196,6 +188,10 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
     };
     if let Err(denied) = app.policy().may(request.person(), &Deed::Command(command.name())) {
         return request.finish_with(&help::denied(&denied)).await;
+    }
+    // What is broadcast may be in a language for others.
+    if let (Some(language), false) = (written, written == remembered || command.name() == CommandName::Broadcast) {
+        app.store.remember_language(request.person(), language).await?;
     }
     match command {
         Command::Broadcast(asked) => request::broadcast(&request, asked).await,

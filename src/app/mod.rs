@@ -17,6 +17,7 @@ pub mod directory;
 pub mod dispatch;
 pub mod errands;
 pub mod follow;
+pub mod in_full;
 pub mod inbox;
 pub mod letters;
 pub mod life;

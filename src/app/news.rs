@@ -1,8 +1,8 @@
 //! What the author of a broadcast is told on its way, where they asked for it: that it ended, needs them, or came back.
 
 use super::attachments::What;
+use super::in_full;
 use super::letters::{text_content, uuid};
-use super::request;
 use crate::domain::broadcast::Broadcast;
 use crate::domain::ids::Timestamp;
 use crate::domain::report::Report;
@@ -20,7 +20,7 @@ pub async fn tell_author(
 ) -> Result<(), StoreError> {
     tell(tx, broadcast, &result::news(broadcast, report), now).await?;
     if report.invalid.count() > result::INVALID_SHOWN_MAX && broadcast.state.is_settled() {
-        tx.post(&request::attached(What::Invalid, broadcast, receiver_of_news(broadcast)), now).await?;
+        tx.post(&in_full::attached(What::Invalid, broadcast, receiver_of_news(broadcast)), now).await?;
     }
     Ok(())
 }
