@@ -1,0 +1,41 @@
+"""Shows that the files of `deploy/` do what they say, as far as that can be shown without a container engine.
+
+    tests/run --only deploy                                     as the tests run it
+    check.py --program target/debug/feishu-broadcast [NAME…]    the same by hand, or only what is named
+"""
+
+import argparse
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import image  # noqa: E402
+import proxies  # noqa: E402
+from bot import leave_politely  # noqa: E402
+from files import *  # noqa: E402, F403
+from image import *  # noqa: E402, F403
+from proxies import *  # noqa: E402, F403
+
+# What nothing here runs, and why. Said at the end of every run.
+NOT_RUN = """\
+not run here: `docker build` and `compose up` (no container engine; the image's root is laid out by the Dockerfile's own
+              script and run in a chroot, the rest is read), the unit under a running systemd (only verified and rated),
+              the manifests in a cluster (only validated), Grafana (its queries are parsed), a certificate from outside"""
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    arguments.add_argument("--program", required=True, type=Path, help="the program, e.g. target/debug/feishu-broadcast")
+    arguments.add_argument("names", nargs="*", help="only these tests, as unittest names them")
+    asked = arguments.parse_args()
+    leave_politely()
+    image.program = proxies.program = asked.program.resolve()
+    outcome = unittest.main(__name__, argv=["check.py"], defaultTest=asked.names or None, exit=False, verbosity=2)
+    print(NOT_RUN)
+    sys.exit(0 if outcome.result.wasSuccessful() else 1)
+
+
+if __name__ == "__main__":
+    main()
