@@ -13,10 +13,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import image  # noqa: E402
 import proxies  # noqa: E402
+import store  # noqa: E402
 from bot import leave_politely  # noqa: E402
 from files import *  # noqa: E402, F403
 from image import *  # noqa: E402, F403
 from proxies import *  # noqa: E402, F403
+from store import *  # noqa: E402, F403
 
 # What nothing here runs, and why. Said at the end of every run.
 NOT_RUN = """\
@@ -31,7 +33,7 @@ def main():
     arguments.add_argument("names", nargs="*", help="only these tests, as unittest names them")
     asked = arguments.parse_args()
     leave_politely()
-    image.program = proxies.program = asked.program.resolve()
+    image.program = proxies.program = store.program = asked.program.resolve()
     outcome = unittest.main(__name__, argv=["check.py"], defaultTest=asked.names or None, exit=False, verbosity=2)
     print(NOT_RUN)
     sys.exit(0 if outcome.result.wasSuccessful() else 1)
