@@ -191,7 +191,7 @@ class SystemdUnit(unittest.TestCase):
         text = self.UNIT.read_text()
         value = lambda name: re.search(rf"^{name}=(.*)$", text, re.M)[1]  # noqa: E731
         self.assertGreater(int(value("TimeoutStopSec")), DRAIN_SECONDS)
-        self.assertEqual(value("Type"), "exec")
+        self.assertEqual((value("Type"), value("DynamicUser")), ("exec", "yes"))
         self.assertIn(f"/var/lib/{value('StateDirectory')}/bot.db", value("Environment"))
         self.assertEqual(value("RestartPreventExitStatus"), "2", "a wrong setting")
 
