@@ -2,8 +2,8 @@
 # Lays out the root of the container image: image-root.sh PROGRAM DIRECTORY
 #
 # The program, the libraries that the loader would take for it, the authorities that HTTPS connections are checked
-# against, and the names of one user who owns nothing but /data. The Dockerfile calls it; tests/deploy/check.py calls it
-# too, and runs the program in the result.
+# against, and the name of one user. The Dockerfile calls it, and adds /data, which belongs to that user; the tests call it
+# too, and run the program in the result.
 set -eu
 
 program=$1
@@ -30,6 +30,5 @@ printf 'feishu:x:%s:\n' "$user" >"$root/etc/group"
 printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"
 chmod 0444 "$root/etc/passwd" "$root/etc/group" "$root/etc/nsswitch.conf"
 
-# /tmp is a mount point: SQLite sorts there what does not fit into memory.
-install -d -m 0700 "$root/data"
+# A mount point: SQLite sorts there what does not fit into memory. /data is the Dockerfile's, since it belongs to that user.
 install -d -m 1777 "$root/tmp"

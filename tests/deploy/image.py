@@ -72,6 +72,7 @@ class TheImage(unittest.TestCase):
         )
         data = image.parent / f"{image.name}.data"
         data.mkdir()
+        (image / "data").mkdir()
         os.chown(data, USER, USER)
         return ["unshare", "--mount", "--propagation=private", "sh", "-c", script, "sh", str(image)], data
 
