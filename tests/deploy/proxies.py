@@ -132,9 +132,12 @@ class InFront:
             status, answer = self.push(headers, b" " * (3 * MEBIBYTE))
         except OSError:
             return  # closed while we were still sending: it did not get through either
-        # Caddy up to 2.6 calls it a bad gateway.
-        self.assertIn(status, (413, 502))
-        self.assertNotIn(b"body too large", answer, "the proxy says it, and the bot never sees all of it")
+        if self.proxy.name == "nginx":
+            self.assertEqual(status, 413)
+            self.assertNotIn(b"body too large", answer, "nginx says it, and the bot never hears of it")
+        else:
+            # Caddy passes on what it has: the bot is the first to refuse it, or Caddy, which up to 2.6 says 502.
+            self.assertIn(status, (413, 502))
 
     def test_events_outlive_a_kill_of_the_bot_and_restarts_of_both(self):
         headers, body = self.bot.message("/help")
