@@ -188,6 +188,14 @@ impl Settings {
         EnvFilter::try_new(levels).map_err(|_| wrong("RUST_LOG", format!("“{levels}” is no list of levels"), "info"))
     }
 
+    /// Where the bot listens; checked apart, because asking it whether it is well takes nothing else.
+    ///
+    /// # Errors
+    /// Something that is no address with a port.
+    pub fn listen_addr(&self) -> Result<SocketAddr, WrongSetting> {
+        address("LISTEN_ADDR", given(&self.listen_addr).unwrap_or("127.0.0.1:8080"), "127.0.0.1:8080")
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -221,8 +229,7 @@ impl Settings {
             "https://accounts.feishu.cn",
         )?;
         let (policy, policy_file) = self.policy()?;
-        let listen_addr =
-            address("LISTEN_ADDR", given(&self.listen_addr).unwrap_or("127.0.0.1:8080"), "127.0.0.1:8080")?;
+        let listen_addr = self.listen_addr()?;
         // Set to nothing is off; not set at all is the default.
         let metrics_addr = match self.metrics_addr.as_deref().map(str::trim) {
             Some("") => None,

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
     }
     match cli.command.clone().unwrap_or(Command::Serve) {
         Command::Serve => serve(&cli),
+        Command::Healthcheck => healthcheck(&cli),
         Command::Audit { what } => read_audit(&cli, what),
         Command::Check => {
             eprintln!("this command does not work yet in this version");
@@ -257,6 +258,24 @@ fn serve(cli: &Cli) -> ExitCode {
         }
         ExitCode::SUCCESS
     })
+}
+
+/// Asks the bot of these settings whether it is ready.
+fn healthcheck(cli: &Cli) -> ExitCode {
+    let address = match cli.settings.listen_addr() {
+        Ok(address) => address,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(WRONG_SETTING);
+        }
+    };
+    match web::health::ask(address) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(unwell) => {
+            eprintln!("{unwell}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn until_told_to_stop() -> std::io::Result<()> {

@@ -10,6 +10,8 @@ pub enum Command {
     Serve,
     /// Tests a deployment against the real platform (not in this version yet)
     Check,
+    /// Asks the bot that runs here whether it is ready; exit code 0 or 1 (for containers)
+    Healthcheck,
     /// Checks or prints the audit chain, beside a running bot as well; needs DATABASE_URL, and to check it SECRET_KEY, or
     /// the app's id and secret where it is derived from them
     Audit {

@@ -4,6 +4,7 @@
 //! public address.
 
 pub mod feishu;
+pub mod health;
 pub mod oauth;
 
 use std::net::TcpListener;
