@@ -16,6 +16,7 @@ use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::retry_wait;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::content::Content;
+use crate::domain::heard::Heard;
 use crate::domain::ids::{DepartmentId, OpenId, Timestamp, UnionId, UserId};
 use crate::domain::plan::{self, Targets};
 use crate::domain::policy::Terms;
@@ -318,6 +319,8 @@ pub fn again(
         recall: None,
         corrected: None,
         corrects: None,
+        revised: None,
+        heard: Heard::default(),
         ..before.clone()
     }
     .planned(audience)
