@@ -146,6 +146,15 @@ pub async fn end(app: &App, claim: &Claim) -> Result<(), StoreError> {
     tx.commit().await
 }
 
+/// Whether what was written tells the language of its writer. What is broadcast may be in a language for others: of
+/// somebody who has done nothing else, Chinese is the better guess than both.
+fn learns(command: CommandName, written: Language, remembered: Option<Language>) -> bool {
+    match command {
+        CommandName::Broadcast => written == Language::Zh && remembered.is_none(),
+        _ => remembered != Some(written),
+    }
+}
+
 async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Result<(), Trouble> {
     if recalled::before(app, claim, &message.message_id).await? {
         return Ok(());
@@ -196,8 +205,7 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
     if let Err(denied) = app.policy().may(request.person(), &Deed::Command(command.name())) {
         return request.finish_with(&help::denied(&denied)).await;
     }
-    // What is broadcast may be in a language for others.
-    if let (Some(language), false) = (written, written == remembered || command.name() == CommandName::Broadcast) {
+    if let Some(language) = written.filter(|written| learns(command.name(), *written, remembered)) {
         app.store.remember_language(request.person(), language).await?;
     }
     match command {
