@@ -7,10 +7,11 @@ use super::directory::{self, ResolveError};
 use super::in_full::attached;
 use super::inbox::Request;
 use super::letters::{answer, uuid};
-use super::{Trouble, audit, authorize, places, press, recall, terms};
-use crate::domain::audit::{Deed as Done, Entry};
+use super::{App, Trouble, audit, authorize, places, press, recall, terms};
+use crate::domain::audit::{Deed as Done, Entry, Row};
+use crate::domain::broadcast::Broadcast;
 use crate::domain::command::{CommandName, ListFilter};
-use crate::domain::ids::{BroadcastId, Timestamp};
+use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Deed, Roles};
 use crate::domain::report::Report;
 use crate::feishu::contacts::Department;
@@ -20,7 +21,7 @@ use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::answers::Granted;
 use crate::view::policy::{self as said_of_rules, Yours};
-use crate::view::{Text, answers, cards, help, recall as said, result, story, text};
+use crate::view::{Text, answers, cards, hand, help, recall as said, result, story, text};
 
 /// Departments that `/departments` lists.
 const DEPARTMENTS_SHOWN_MAX: usize = 20;
@@ -33,35 +34,52 @@ pub async fn status(request: &Request<'_>, id: Option<BroadcastId>) -> Result<()
     let app = request.app;
     let found = match &id {
         Some(id) => app.store.broadcast(id).await?,
-        None => {
-            let own = app.store.recent(Some(request.person()), Which::All).await?.into_iter().next();
-            match own {
-                Some(own) => Some(own),
-                None => app.store.recent(None, Which::All).await?.into_iter().next(),
-            }
-        }
+        None => newest(app, request.person()).await?,
     };
     let Some(broadcast) = found else {
         return request.finish_with(&answers::no_such_broadcast(id.as_ref())).await;
     };
-    let report = Report::of(&app.store.batches(&broadcast.id).await?);
     let rows = app.store.story(&broadcast.id, story::LINES_MAX + 1).await?;
     let mut tx = app.store.begin().await?;
-    if !report.message_ids.is_empty() {
-        tx.poll_now(&broadcast.id, app.now()).await?;
-    }
-    let status = result::status(&broadcast, &report, &app.zone);
-    let status = Text::lines(&[status, story::story(&broadcast, &rows, &app.zone)]);
+    let asked = request.message.message_id.as_str();
+    let status = standing(app, &mut tx, request.person(), &broadcast, &rows, asked).await?;
     request.post_privately(&mut tx, &status).await?;
-    if report.invalid.count() > result::INVALID_SHOWN_MAX && broadcast.state.is_settled() {
-        let mut file = attached(What::Invalid, &broadcast, Receiver::Person(request.person().clone()));
-        file.uuid = uuid(&["file", request.message.message_id.as_str()]);
-        tx.post(&file, app.now()).await?;
-    }
     tx.finish_event(request.claim).await?;
     tx.commit().await?;
     app.wake_all();
     Ok(())
+}
+
+/// The newest broadcast of a person, else of all.
+pub async fn newest(app: &App, person: &OpenId) -> Result<Option<Broadcast>, StoreError> {
+    let own = app.store.recent(Some(person), Which::All).await?.into_iter().next();
+    match own {
+        Some(own) => Ok(Some(own)),
+        None => Ok(app.store.recent(None, Which::All).await?.into_iter().next()),
+    }
+}
+
+/// Where a broadcast stands and how it came there, by its `rows` of the audit, in words; asks for newer numbers, and owes the file of invalid ids where there are many.
+/// `asked` tells this question from others.
+pub async fn standing(
+    app: &App,
+    tx: &mut Tx,
+    person: &OpenId,
+    broadcast: &Broadcast,
+    rows: &[Row],
+    asked: &str,
+) -> Result<Text, StoreError> {
+    let report = Report::of(&tx.batches(&broadcast.id).await?);
+    if !report.message_ids.is_empty() {
+        tx.poll_now(&broadcast.id, app.now()).await?;
+    }
+    if report.invalid.count() > result::INVALID_SHOWN_MAX && broadcast.state.is_settled() {
+        let mut file = attached(What::Invalid, broadcast, Receiver::Person(person.clone()));
+        file.uuid = uuid(&["file", asked]);
+        tx.post(&file, app.now()).await?;
+    }
+    let said = result::status(broadcast, &report, &app.zone);
+    Ok(Text::lines(&[said, story::story(broadcast, rows, &app.zone)]))
 }
 
 /// `/list`: recent broadcasts, a line each.
@@ -76,8 +94,7 @@ pub async fn list(request: &Request<'_>, filter: ListFilter) -> Result<(), Troub
     if broadcasts.is_empty() {
         return request.finish_with(&answers::empty_list()).await;
     }
-    let lines: Vec<Text> = broadcasts.iter().map(|broadcast| answers::list_line(broadcast, &app.zone)).collect();
-    request.finish_privately(&Text::lines(&lines)).await
+    request.finish_privately(&hand::list(&broadcasts, &app.zone)).await
 }
 
 /// `/cancel ID`: stops what has not been sent yet.

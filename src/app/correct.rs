@@ -2,13 +2,12 @@
 //! other. Nobody is looked up anew, so the press alone decides it.
 
 use super::press::AFTER_ANSWER;
-use super::request::{again, findings, propose};
+use super::request::{again, propose};
 use super::{App, audit};
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::content::{Body, Content};
 use crate::domain::ids::Timestamp;
-use crate::domain::lint::{Severity, severity};
-use crate::domain::plan;
+use crate::domain::{lint, plan};
 use crate::store::cards::CardRole;
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
@@ -38,8 +37,8 @@ pub async fn propose_anew(
         Ok(terms) => terms,
         Err(refusal) => return Ok(Ok(Toast::error(policy::refused(&refusal, &[])))),
     };
-    let found = findings(&content);
-    let unaccepted = found.iter().any(|finding| severity(finding.kind) == Severity::MustConfirm);
+    let found = lint::of(&content);
+    let unaccepted = lint::must_be_confirmed(&found);
     let mut next = again(app, before, &content, &audience, &terms, now);
     next.findings = found;
     next.corrects = Some(before.id.clone());

@@ -366,6 +366,7 @@ async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<()
         // Asked back while it was on its way.
         tx.want_recall(&settled.broadcast, settled.seq, now).await?;
     }
+    tx.note_accepted(&settled, now).await?;
     if matches!(settled.state, BatchState::Planned | BatchState::Refused | BatchState::Cancelled) {
         tx.rebook(&settled.broadcast, settled.seq, 0).await?;
     }

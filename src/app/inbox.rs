@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::letters::{answer, answer_both};
-use super::{App, LEASE, RENEW_EVERY, Step, Trouble, authorize, commands, request};
+use super::{App, LEASE, RENEW_EVERY, Step, Trouble, authorize, commands, menu, recalled, request};
 use crate::domain::command::{self, Command, CommandErrorKind, CommandName, Said};
 use crate::domain::ids::OpenId;
 use crate::domain::language::Language;
@@ -132,17 +132,24 @@ async fn desk(app: &App, claim: &Claim, event: Event) -> Result<(), Trouble> {
             }
             Ok(end(app, claim).await?)
         }
-        EventKind::CardAction(_) | EventKind::MessageRecalled { .. } | EventKind::Unknown => Ok(end(app, claim).await?),
+        EventKind::MessageRecalled { message_id } => recalled::desk(app, claim, &message_id).await,
+        EventKind::Menu { person, key } => menu::desk(app, claim, &person, &key).await,
+        EventKind::Entered { person } => menu::greet(app, claim, &person).await,
+        EventKind::CardAction(_) | EventKind::Unknown => Ok(end(app, claim).await?),
     }
 }
 
-async fn end(app: &App, claim: &Claim) -> Result<(), StoreError> {
+/// Ends an event that leads to nothing.
+pub async fn end(app: &App, claim: &Claim) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
     tx.finish_event(claim).await?;
     tx.commit().await
 }
 
 async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Result<(), Trouble> {
+    if recalled::before(app, claim, &message.message_id).await? {
+        return Ok(());
+    }
     // Where nobody is mentioned, the bot is not.
     if message.chat == ChatKind::Group && message.mentions.is_empty() {
         return Ok(end(app, claim).await?);

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::news::tell_author;
-use super::{App, audit, correct, errands, recall, terms};
+use super::{App, audit, correct, edit, errands, recall, terms};
 use crate::domain::batch::BatchState;
-use crate::domain::broadcast::{Broadcast, Stale, State};
+use crate::domain::broadcast::{Broadcast, Stale, State, remind_at};
 use crate::domain::command::half_width;
 use crate::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
 use crate::domain::ids::{BroadcastId, DepartmentId, OpenId, Timestamp};
@@ -44,6 +44,8 @@ struct Press {
     headcount: Option<u64>,
     /// What is to be sent in place of what was recalled.
     words: Option<String>,
+    /// A content that its author wrote anew.
+    content: Option<String>,
 }
 
 impl Press {
@@ -63,6 +65,7 @@ impl Press {
                 .map(|reason| reason.trim().chars().take(cards::REASON_LETTERS_MAX).collect::<String>())
                 .filter(|reason| !reason.is_empty()),
             headcount: pressed.form_value.get(cards::HEADCOUNT_FIELD).and_then(Value::as_str).and_then(number),
+            content: pressed.form_value.get("content").and_then(Value::as_str).map(str::to_owned),
         })
     }
 }
@@ -183,6 +186,7 @@ async fn act(
             return errands::ask_repair(tx, key, before, person, press.version, now).await;
         }
         Action::Resend => return decide_doubt(app, tx, before, press.version, BatchState::Planned).await,
+        Action::Edit => return edit::edit(app, tx, before, press.content.as_deref(), press.version, now).await,
         Action::Preview => return errands::ask_sample(tx, key, before, person, press.version, now).await,
         Action::Settle => return decide_doubt(app, tx, before, press.version, BatchState::TakenAsSent).await,
         Action::Refresh => {
@@ -236,6 +240,9 @@ async fn schedule(
         Err(stale) => return Ok(Err(stale)),
     };
     tx.update_broadcast(&after, before.revision).await?;
+    if after.state == State::Pending {
+        tx.remind(&after.id, Some(remind_at(now, after.deadline()))).await?;
+    }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
     Ok(Ok(Toast::success(said::rescheduled(at, &app.zone))))
 }

@@ -10,13 +10,14 @@ use super::directory::ResolveError;
 use super::inbox::Request;
 use super::letters::{answer, uuid};
 use super::list::{self, Listed, Told};
-use super::{App, Trouble, audit as chain, commands, in_full, terms};
+use super::{App, Trouble, audit as chain, commands, heard, in_full, terms};
 use crate::domain::audience::{Audience, Outline};
-use crate::domain::broadcast::{Broadcast, Origin, State};
+use crate::domain::broadcast::{Broadcast, Origin, State, remind_at};
 use crate::domain::command::{BroadcastRequest, Target};
 use crate::domain::content::Content;
+use crate::domain::heard::Heard;
 use crate::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, OpenId, Timestamp};
-use crate::domain::lint::{self, Finding, Severity};
+use crate::domain::lint::{self, Finding};
 use crate::domain::plan;
 use crate::domain::policy::{Kind, Terms};
 use crate::domain::quota::{Day, PER_DAY};
@@ -47,6 +48,7 @@ struct Draft {
     told: Option<Told>,
     terms: Terms,
     send_at: Option<Timestamp>,
+    heard: Heard,
 }
 
 impl Draft {
@@ -54,11 +56,6 @@ impl Draft {
     fn outline(&self) -> Outline {
         let file = self.told.as_ref().map(|told| told.note.clone());
         Outline { file, ..self.resolution.audience.outline() }
-    }
-
-    /// Whether the author must say first that something in the content is meant.
-    fn must_be_confirmed(&self) -> bool {
-        self.findings.iter().any(|finding| lint::severity(finding.kind) == Severity::MustConfirm)
     }
 }
 
@@ -99,7 +96,7 @@ async fn draft(request: &Request<'_>, asked: &BroadcastRequest) -> Result<Draft,
     }
     terms::may_ask(app, &policy, request.person(), asked.targets.iter().map(Kind::of).collect()).await??;
     let content = content::gather(request, asked).await?;
-    let findings = findings(&content);
+    let findings = lint::of(&content);
     let mut listed = match asked.targets.contains(&Target::File) {
         true => Some(list::read(request).await?),
         false => None,
@@ -126,11 +123,13 @@ async fn draft(request: &Request<'_>, asked: &BroadcastRequest) -> Result<Draft,
         listed.leave_out(&resolution.unusable, &resolution.repeated);
     }
     let told = listed.map(Listed::told);
-    let mut draft = Draft { content, findings, resolution, told, terms: Terms::default(), send_at };
+    let (terms, heard) = (Terms::default(), Heard::default());
+    let mut draft = Draft { content, findings, resolution, told, terms, send_at, heard };
     fits(request, &draft).await?;
     let Resolution { audience, questions, .. } = &mut draft.resolution;
     let terms = terms::of_draft(app, &policy, request.person(), audience, questions).await;
     draft.terms = terms.map_err(NoDraft::Unresolved)??;
+    draft.heard = heard::heard(app, audience, questions).await?;
     Ok(draft)
 }
 
@@ -162,23 +161,12 @@ async fn fits(request: &Request<'_>, draft: &Draft) -> Result<(), NoDraft> {
     Ok(())
 }
 
-/// What in a content may not be meant.
-pub fn findings(content: &Content) -> Vec<Finding> {
-    match content {
-        Content::Card(card) => match lint::card::check(card) {
-            Ok(facts) => lint::words::findings_in_card(&facts),
-            Err(_) => Vec::new(),
-        },
-        other => lint::words::findings(&other.words()),
-    }
-}
-
 /// Writes a draft: from here on it is a broadcast.
 async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
     let now = request.app.now();
-    let (unaccepted, outline) = (draft.must_be_confirmed(), draft.outline());
-    let Draft { content, findings, resolution: Resolution { mut audience, questions, .. }, told, terms, send_at } =
-        draft;
+    let (unaccepted, outline) = (lint::must_be_confirmed(&draft.findings), draft.outline());
+    let Draft { content, findings, resolution, told, terms, send_at, heard } = draft;
+    let Resolution { mut audience, questions, .. } = resolution;
     let state = if questions.is_empty() && !unaccepted { State::Pending } else { State::NeedsChoice };
     let mut broadcast = Broadcast {
         id: draw_id(request.app),
@@ -212,6 +200,8 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
         recall: None,
         corrected: None,
         corrects: None,
+        revised: None,
+        heard,
     };
     if state == State::Pending {
         audience.around.clear();
@@ -220,6 +210,7 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
     let mut tx = request.app.store.begin().await?;
     tx.insert_broadcast(&broadcast, &audience).await?;
     chain::proposed(&mut tx, &broadcast, now);
+    tx.came_of(&broadcast.origin.message_id, &broadcast.id).await?;
     tx.insert_card(&broadcast.id, &broadcast.author, CardRole::Author, broadcast.revision, now).await?;
     if request.message.chat == ChatKind::Group {
         tx.post(&answer(request, "answer", &answers::see_private_chat(&broadcast.id)), now).await?;
@@ -248,6 +239,7 @@ pub async fn propose(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     tx.insert_batches(broadcast, audience, &broadcast.batches(audience), now).await?;
+    tx.remind(&broadcast.id, Some(remind_at(now, broadcast.deadline()))).await?;
     let approvers: Vec<OpenId> = if broadcast.required == 0 {
         Vec::new()
     } else {
@@ -273,7 +265,8 @@ async fn dry_run(request: &Request<'_>, draft: &Draft) -> Result<(), Trouble> {
         receiver: Receiver::Person(request.person().clone()),
         reply_to: None,
         msg_type: "interactive",
-        content: cards::dry_run(&draft.outline(), &draft.content, &draft.findings, schedule.as_ref()).to_string(),
+        content: cards::dry_run(&draft.outline(), &draft.heard, &draft.content, &draft.findings, schedule.as_ref())
+            .to_string(),
     };
     let mut tx = request.app.store.begin().await?;
     tx.post(&preview, request.app.now()).await?;
@@ -340,6 +333,8 @@ pub fn again(
         recall: None,
         corrected: None,
         corrects: None,
+        revised: None,
+        heard: Heard::default(),
         ..before.clone()
     }
     .planned(audience)

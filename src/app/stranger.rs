@@ -1,4 +1,4 @@
-//! Someone without a role wrote to the bot: one polite line with their own open_id, at most once an hour.
+//! Someone without a role wrote to the bot, or chose from its menu: one polite line with their own open_id, at most once an hour.
 //!
 //! Nothing is looked up and nothing is stored for them, so the answer does not go through the store either: it is sent
 //! from here, and if Feishu cannot be reached it is simply not sent. The uuid is the same for an hour's worth of
@@ -56,6 +56,23 @@ impl Default for Strangers {
     }
 }
 
+/// Answers a stranger who wrote nothing but chose from the menu, if it is time to, without making the caller wait.
+pub fn answer_person(app: &Arc<App>, person: OpenId) {
+    if !app.strangers.may_answer(&person, app.now()) {
+        return;
+    }
+    let Ok(place) = Arc::clone(&app.strangers.under_way).try_acquire_owned() else {
+        app.strangers.told.invalidate(&person);
+        return;
+    };
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        // Held until the answer is out.
+        let _place = place;
+        say(&app, &person, &Receiver::Person(person.clone()), None).await;
+    });
+}
+
 /// Answers a stranger if it is time to, without making the caller wait.
 pub fn answer(app: &Arc<App>, message: MessageReceived) {
     if message.chat == ChatKind::OneToOne && !app.strangers.may_answer(&message.sender, app.now()) {
@@ -80,15 +97,18 @@ pub fn answer(app: &Arc<App>, message: MessageReceived) {
                 return;
             }
         }
-        let text = view::help::stranger(&message.sender).said(Language::of(&message.plain()));
-        let content = json!({ "text": text }).to_string();
-        let uuid: String =
-            hex::encode(Sha256::digest(format!("stranger {}", message.sender))).chars().take(50).collect();
         let chat = Receiver::Chat(message.chat_id.clone());
-        app.talk.next(&app.store, || app.now()).await;
-        if let Err(error) = app.feishu.send_message(app.now(), &chat, "text", &content, &uuid).await {
-            tracing::debug!(%error, "a stranger could not be answered");
-            app.strangers.told.invalidate(&message.sender);
-        }
+        say(&app, &message.sender, &chat, Language::of(&message.plain())).await;
     });
+}
+
+async fn say(app: &App, person: &OpenId, to: &Receiver, language: Option<Language>) {
+    let text = view::help::stranger(person).said(language);
+    let content = json!({ "text": text }).to_string();
+    let uuid: String = hex::encode(Sha256::digest(format!("stranger {person}"))).chars().take(50).collect();
+    app.talk.next(&app.store, || app.now()).await;
+    if let Err(error) = app.feishu.send_message(app.now(), to, "text", &content, &uuid).await {
+        tracing::debug!(%error, "a stranger could not be answered");
+        app.strangers.told.invalidate(person);
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::follow::follow;
 use super::news::tell_author;
 use super::press::cancel_planned;
-use super::{App, Step, audit, errands, life};
+use super::{App, Step, audit, errands, life, remind};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{BatchState, DoubtCause};
 use crate::domain::ids::{BroadcastId, Timestamp};
@@ -21,6 +21,11 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     let mut worked = Step::Idle;
     for id in app.store.overdue(now).await? {
         if looked_after(&id, expire(app, &id).await) {
+            worked = Step::Worked;
+        }
+    }
+    for id in app.store.to_remind(now).await? {
+        if looked_after(&id, remind::remind(app, &id).await) {
             worked = Step::Worked;
         }
     }

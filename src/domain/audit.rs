@@ -74,6 +74,10 @@ deeds! {
     RecallEnded = "recall-ended",
     /// Another content was proposed to the same people after a recall.
     Corrected = "corrected",
+    /// Its author wrote the content anew.
+    Edited = "edited",
+    /// The message of its command was taken back; by whom, Feishu does not say.
+    CommandRecalled = "command-recalled",
     /// A call of `batch_send` begins.
     Called = "called",
     /// What came of that call.
@@ -113,6 +117,7 @@ impl Deed {
             Action::Recall => Some(Deed::Recalled),
             Action::Correct => Some(Deed::Corrected),
             Action::Schedule => Some(Deed::Rescheduled),
+            Action::Edit => Some(Deed::Edited),
             // What they ask for, if anything, is written down where it is.
             Action::Resend | Action::Preview | Action::Refresh => None,
         }

@@ -9,6 +9,8 @@
 //!      |                    |  \--reject--> rejected <--reject                    +--> in-doubt --resend, settle--> …
 //!      +---- cancel, expire +---------- cancel ------------+
 //!
+//! `edit` leads from pending back to pending, or to needs-choice: see [`late`].
+//!
 //! Needs-choice is also where its author must say that something in the content is meant.
 //! What was sent can be taken back (`recall`): once all of it is back, or as much as comes, it is recalled.
 //! On hold nothing of it leaves, whatever its state, until its author says go on: see [`super::hold`].
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audience::{Audience, Outline, Question};
 use super::content::Content;
+use super::heard::Heard;
 use super::hold::{Hold, HoldCause, REFUSALS_MAX};
 use super::ids::{BroadcastId, ChatId, DepartmentId, MessageId, OpenId, Timestamp};
 use super::language::Language;
@@ -30,11 +33,13 @@ use super::recall::RecallOrder;
 use super::report::Report;
 use super::wave::Wave;
 
+mod late;
 mod recall;
 mod state;
 mod terms;
 mod time;
 
+pub use late::{Edit, Revised, remind_at};
 pub use state::State;
 
 /// Where the request came from, so that answers go back there.
@@ -55,10 +60,13 @@ pub struct Approval {
 /// How a broadcast ended before it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
-    /// Nobody for an expiry.
+    /// Nobody for an expiry, nor where a command was recalled.
     pub by: Option<OpenId>,
     pub reason: Option<String>,
     pub at: Timestamp,
+    /// Cancelled because the message of its command was taken back.
+    #[serde(default)]
+    pub command_recalled: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +129,12 @@ pub struct Broadcast {
     /// The recalled broadcast in whose place this one goes to the same people.
     #[serde(default)]
     pub corrects: Option<BroadcastId>,
+    /// Since its author wrote it anew.
+    #[serde(default)]
+    pub revised: Option<Revised>,
+    /// What its people had received lately when it was proposed.
+    #[serde(default)]
+    pub heard: Heard,
 }
 
 /// Why a move is not possible (any more). None of these changes anything.
@@ -276,7 +290,7 @@ impl Broadcast {
     pub fn reject(mut self, by: &OpenId, reason: Option<String>, version: i64, now: Timestamp) -> Result<Self, Stale> {
         let state = if self.state == State::Scheduled { State::Scheduled } else { State::Pending };
         self.undecided(state, version, now)?;
-        self.ending = Some(Ending { by: Some(by.clone()), reason, at: now });
+        self.ending = Some(Ending { by: Some(by.clone()), reason, at: now, command_recalled: false });
         Ok(self.moved(State::Rejected))
     }
 
@@ -286,7 +300,7 @@ impl Broadcast {
     /// # Errors
     /// `NothingLeft` when every batch has left already or the broadcast has ended.
     pub fn cancel(mut self, by: &OpenId, report: &Report, now: Timestamp) -> Result<Self, Stale> {
-        let ending = Some(Ending { by: Some(by.clone()), reason: None, at: now });
+        let ending = Some(Ending { by: Some(by.clone()), reason: None, at: now, command_recalled: false });
         match self.state {
             State::NeedsChoice | State::Pending | State::Approved | State::Scheduled => {
                 self.ending = ending;
@@ -424,6 +438,8 @@ mod tests {
             recall: None,
             corrected: None,
             corrects: None,
+            revised: None,
+            heard: Heard::default(),
         }
     }
 

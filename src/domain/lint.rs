@@ -8,6 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::content::Content;
+
 pub mod card;
 pub mod words;
 
@@ -225,4 +227,19 @@ fn shortened(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+/// What in a content may not be meant.
+pub fn of(content: &Content) -> Vec<Finding> {
+    match content {
+        Content::Card(card) => match card::check(card) {
+            Ok(facts) => words::findings_in_card(&facts),
+            Err(_) => Vec::new(),
+        },
+        other => words::findings(&other.words()),
+    }
+}
+
+/// Whether the author must say first that something in the content is meant.
+pub fn must_be_confirmed(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| severity(finding.kind) == Severity::MustConfirm)
 }

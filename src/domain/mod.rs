@@ -7,6 +7,7 @@ pub mod batch;
 pub mod broadcast;
 pub mod command;
 pub mod content;
+pub mod heard;
 pub mod hold;
 pub mod ids;
 pub mod language;

@@ -68,11 +68,12 @@ pub enum Action {
     Preview,
     Schedule,
     Correct,
+    Edit,
 }
 
 impl Action {
     /// All actions there are.
-    pub const ALL: [Action; 12] = [
+    pub const ALL: [Action; 13] = [
         Action::Pick,
         Action::Approve,
         Action::Reject,
@@ -85,6 +86,7 @@ impl Action {
         Action::Preview,
         Action::Schedule,
         Action::Correct,
+        Action::Edit,
     ];
 
     /// Reads the `action` of a card's value, exactly as this program writes it.
@@ -106,6 +108,7 @@ impl Action {
             Action::Preview => "preview",
             Action::Schedule => "schedule",
             Action::Correct => "correct",
+            Action::Edit => "edit",
         }
     }
 }
@@ -352,9 +355,13 @@ impl Policy {
                 (false, _) => Err(elsewhere(Denied::ApproversOnly)),
             },
             Action::Approve | Action::Reject => author_and_admin(roles, is_author),
-            Action::Pick | Action::Confirm | Action::Resend | Action::Settle | Action::Schedule | Action::Correct => {
-                author_and_admin(roles, is_author)
-            }
+            Action::Pick
+            | Action::Confirm
+            | Action::Resend
+            | Action::Settle
+            | Action::Schedule
+            | Action::Correct
+            | Action::Edit => author_and_admin(roles, is_author),
             Action::Cancel => Err(Denied::AuthorOnly),
             // To oneself, and nobody else.
             Action::Preview if is_author => author_and_admin(roles, is_author),
@@ -435,7 +442,7 @@ mod tests {
 
     #[test]
     fn choices_that_lead_to_sending_are_the_authors_while_admin() {
-        for action in [Pick, Confirm, Resend, Settle, Schedule, Correct] {
+        for action in [Pick, Confirm, Resend, Settle, Schedule, Correct, Edit] {
             for approvals in [0, 1, 2] {
                 check(approvals, action, OWN_AS_ADMIN, NOT_THE_AUTHOR);
             }

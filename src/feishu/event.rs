@@ -4,7 +4,8 @@
 //! reader needs is [`EventKind::Unknown`]: acknowledged and counted, never an error, since an error would only make
 //! Feishu push it again. Parsing is pure and repeatable, so that a stored body can be read again after a restart.
 //! Sources: "Event structure" of the subscription guide, and the pages of `im.message.receive_v1`,
-//! `card.action.trigger`, `auth.user_access_token.revoked_v4` and `im.message.recalled_v1`.
+//! `card.action.trigger`, `auth.user_access_token.revoked_v4`, `im.message.recalled_v1`, `application.bot.menu_v6` and
+//! `im.chat.access_event.bot_p2p_chat_entered_v1`.
 
 use std::fmt;
 
@@ -18,13 +19,29 @@ use crate::domain::ids::{ChatId, MessageId, OpenId, Timestamp};
 
 /// The one name under which a push is remembered: a second push of the same key changes nothing.
 ///
-/// `m:` and the message id for a message, because its event id may differ between pushes; `e:` and the event id for
-/// all else (`uuid` in the old schema).
+/// `m:` and the message id for a message, because its event id may differ between pushes; `r:` and the message id for
+/// its recall, by which a command is found to have been taken back; `g:`, the day and the person for a look at the chat,
+/// which the door keeps once a day; `e:` and the event id for all else (`uuid` in the old schema).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventKey(String);
 
 impl EventKey {
+    /// Under which the push of this message is remembered.
+    pub fn of_message(message: &MessageId) -> Self {
+        Self(format!("m:{message}"))
+    }
+
+    /// Under which the recall of this message is remembered.
+    pub fn of_recall(message: &MessageId) -> Self {
+        Self(format!("r:{message}"))
+    }
+
+    /// Under which a person's first look at the chat on a day is remembered.
+    pub fn of_greeting(person: &OpenId, day: &str) -> Self {
+        Self(format!("g:{day}:{person}"))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -59,8 +76,18 @@ pub enum EventKind {
         access: bool,
         refresh: bool,
     },
+    /// Somebody took a message back: its author, or whoever may in a group. Feishu does not say who.
     MessageRecalled {
         message_id: MessageId,
+    },
+    /// Somebody chose an item of the bot's menu, by the key that the console gave it.
+    Menu {
+        person: OpenId,
+        key: String,
+    },
+    /// Somebody opened the one-to-one chat with the bot, as they do many times a day.
+    Entered {
+        person: OpenId,
     },
     /// Another type, or one of ours without what it takes to work on it.
     Unknown,
@@ -165,14 +192,21 @@ impl Event {
             "im.message.recalled_v1" => {
                 id(event, "/message_id", MessageId::new).map(|message_id| EventKind::MessageRecalled { message_id })
             }
+            "application.bot.menu_v6" => id(event, "/operator/operator_id/open_id", OpenId::new)
+                .map(|person| EventKind::Menu { person, key: text_or_empty(event, "/event_key") }),
+            "im.chat.access_event.bot_p2p_chat_entered_v1" => {
+                id(event, "/operator_id/open_id", OpenId::new).map(|person| EventKind::Entered { person })
+            }
             _ => None,
         }
         .unwrap_or(EventKind::Unknown);
         let key = match &kind {
-            EventKind::Message(message) => EventKey(format!("m:{}", message.message_id)),
+            EventKind::Message(message) => EventKey::of_message(&message.message_id),
+            EventKind::MessageRecalled { message_id } => EventKey::of_recall(message_id),
             EventKind::CardAction(_)
             | EventKind::TokenRevoked { .. }
-            | EventKind::MessageRecalled { .. }
+            | EventKind::Menu { .. }
+            | EventKind::Entered { .. }
             | EventKind::Unknown => EventKey(format!("e:{event_id}")),
         };
         Ok(Self {

@@ -209,6 +209,15 @@ impl Tx {
         Ok(())
     }
 
+    /// Takes back the plan of a broadcast of which nothing has left, to write another one.
+    pub async fn drop_plan(&mut self, broadcast: &BroadcastId) -> Result<(), StoreError> {
+        sqlx::query("delete from batches where broadcast = $1 and state = 'planned'")
+            .bind(broadcast.as_str())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// Takes the next batch of a broadcast that may leave: in the order of the plan, none before one that waits, and none while
     /// another one is in doubt.
     pub async fn claim_batch(

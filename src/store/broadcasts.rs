@@ -106,9 +106,44 @@ impl Store {
         .await?;
         ids(&rows)
     }
+
+    /// Pending broadcasts of whose deadline people should be reminded now, at most 50 at a time.
+    pub async fn to_remind(&self, now: Timestamp) -> Result<Vec<BroadcastId>, StoreError> {
+        let rows = sqlx::query(
+            "select id from broadcasts where state = 'pending' and remind_at is not null and remind_at <= $1
+               and expires_at > $1 order by remind_at limit 50",
+        )
+        .bind(now.0)
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        ids(&rows)
+    }
 }
 
 impl Tx {
+    /// Takes the reminder that is due for a pending broadcast; whether there was one.
+    pub async fn take_reminder(&mut self, id: &BroadcastId, now: Timestamp) -> Result<bool, StoreError> {
+        let taken = sqlx::query(
+            "update broadcasts set remind_at = null
+             where id = $1 and state = 'pending' and remind_at <= $2 and expires_at > $2",
+        )
+        .bind(id.as_str())
+        .bind(now.0)
+        .execute(self.connection())
+        .await?;
+        Ok(taken.rows_affected() == 1)
+    }
+
+    /// Writes when people are reminded of the deadline of a broadcast.
+    pub async fn remind(&mut self, id: &BroadcastId, remind_at: Option<Timestamp>) -> Result<(), StoreError> {
+        sqlx::query("update broadcasts set remind_at = $2 where id = $1")
+            .bind(id.as_str())
+            .bind(remind_at.map(|moment| moment.0))
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// Broadcasts of which something could still be sent: those that wait for nobody, and with `all` also those that
     /// wait for people, on hold or undecided.
     pub async fn unsent(&mut self, all: bool) -> Result<Vec<BroadcastId>, StoreError> {

@@ -168,6 +168,16 @@ impl Store {
 }
 
 impl Tx {
+    /// Who has a card of this broadcast in that role.
+    pub async fn card_holders(&mut self, broadcast: &BroadcastId, role: CardRole) -> Result<Vec<OpenId>, StoreError> {
+        let rows = sqlx::query("select person from cards where broadcast = $1 and role = $2 order by person")
+            .bind(broadcast.as_str())
+            .bind(role.as_str())
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(|row| super::id(row.try_get("person")?, OpenId::new)).collect()
+    }
+
     /// Owes `person` a card of this broadcast; no-op if they have one.
     pub async fn insert_card(
         &mut self,

@@ -8,6 +8,7 @@ use crate::domain::ids::{OpenId, Timestamp};
 /// What kind of work a row is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Something that happened in a chat: written, recalled, chosen from the menu, opened.
     Message,
     Revocation,
     Press,

@@ -6,11 +6,13 @@
 //! lists and paths are shown shorter until everything fits.
 
 mod buttons;
+mod edit;
 mod elements;
 mod login;
 mod reads;
 
 pub use buttons::{HEADCOUNT_FIELD, REASON_LETTERS_MAX};
+pub use edit::EDIT_LETTERS_MAX;
 pub use elements::without_marks;
 pub use login::login;
 
@@ -19,10 +21,11 @@ use elements::{div, markdown, note, plain};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{Text, content as words, hold, lint, policy, recall, result, schedule, targets, text};
+use super::{Text, content as words, hand, hold, lint, policy, recall, result, schedule, targets, text};
 use crate::domain::audience::{Covered, DepartmentTarget, Outline, Question};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::content::Content;
+use crate::domain::heard::Heard;
 use crate::domain::ids::{OpenId, Timestamp};
 use crate::domain::lint::{Finding, Severity, severity};
 use crate::domain::reads::Point;
@@ -116,6 +119,9 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
     }
     elements.extend(schedule::of(broadcast, facts.zone).as_ref().map(div));
     audience(room, &broadcast.audience, &mut elements);
+    if broadcast.state.is_undecided() {
+        elements.extend(heard(room, &broadcast.audience, &broadcast.heard));
+    }
     if let Some(of) = &broadcast.repairs {
         elements.push(note(&targets::repairs(of, broadcast.audience.departments_total > 0)));
     }
@@ -134,15 +140,22 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
 }
 
 /// The preview of a dry run: the same card without an id, a state or a button.
-/// `at` says when it would leave, where a time was given.
-pub fn dry_run(shown: &Outline, what: &Content, found: &[Finding], at: Option<&Text>) -> Value {
-    fitting(|room| dry_run_in(room, shown, what, found, at))
+/// `at` says when it would leave, where a time was given; `received`, what these people have had lately.
+pub fn dry_run(shown: &Outline, received: &Heard, what: &Content, found: &[Finding], at: Option<&Text>) -> Value {
+    fitting(|room| dry_run_in(room, (shown, received), what, found, at))
 }
 
-fn dry_run_in(room: Room, shown: &Outline, what: &Content, found: &[Finding], at: Option<&Text>) -> Value {
+fn dry_run_in(
+    room: Room,
+    (shown, received): (&Outline, &Heard),
+    what: &Content,
+    found: &[Finding],
+    at: Option<&Text>,
+) -> Value {
     let mut elements = Vec::new();
     elements.extend(at.map(div));
     audience(room, shown, &mut elements);
+    elements.extend(heard(room, shown, received));
     elements.push(json!({ "tag": "hr" }));
     content(what, &mut elements);
     findings(room, found, &mut elements);
@@ -255,6 +268,12 @@ fn audience(room: Room, audience: &Outline, elements: &mut Vec<Value>) {
     }
 }
 
+/// What these people have received lately, where that is known.
+fn heard(room: Room, audience: &Outline, heard: &Heard) -> Option<Value> {
+    let named = audience.departments.iter().take(room.entries);
+    hand::heard(heard, named.map(|department| (department, short(room, &department.full_path())))).as_ref().map(note)
+}
+
 fn department_line(room: Room, department: &DepartmentTarget) -> Text {
     text::department(&short(room, &department.full_path()), department.headcount)
 }
@@ -301,6 +320,13 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
     if let (Some(held), true) = (broadcast.hold, broadcast.state.is_undecided()) {
         elements.push(div(&hold::cause(held.cause)));
     }
+    if let (Some(revised), true) = (&broadcast.revised, broadcast.state.is_undecided()) {
+        elements.push(note(&hand::revised(&super::moment(revised.at, facts.zone))));
+        let void: Vec<&OpenId> = broadcast.void_approvals().collect();
+        if !void.is_empty() {
+            elements.push(markdown(&hand::void_approvals(&void)));
+        }
+    }
     match broadcast.state {
         State::NeedsChoice => {
             if broadcast.unaccepted {
@@ -319,7 +345,10 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
         }
         State::Rejected | State::Cancelled | State::Expired => {
             if let Some(ending) = &broadcast.ending {
-                elements.push(markdown(&text::ending(broadcast.state, ending.by.as_ref())));
+                elements.push(markdown(&match ending.command_recalled {
+                    true => hand::ended_by_recall(),
+                    false => text::ending(broadcast.state, ending.by.as_ref()),
+                }));
                 if let Some(reason) = &ending.reason {
                     elements.push(div(&text::reason(reason)));
                 }

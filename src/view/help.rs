@@ -125,8 +125,8 @@ fn manual(name: CommandName) -> Text {
             "pending, scheduled or all; without a word: the recent ones.",
         )],
         CommandName::Cancel => vec![Text::new(
-            "只停止还没发出的部分；已发出的用 /recall 撤回。",
-            "Only stops what has not been sent yet; /recall takes back what has.",
+            "只停止还没发出的部分；已发出的用 /recall 撤回。还没开始发送时，撤回你的命令消息也会取消它。",
+            "Only stops what has not been sent yet; /recall takes back what has. Before sending begins, recalling the message of your command cancels it as well.",
         )],
         CommandName::Login => vec![Text::new(
             "按名称查部门要用你本人的授权，用 ID 则不用。",

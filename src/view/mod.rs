@@ -10,6 +10,7 @@ pub mod advice;
 pub mod answers;
 pub mod cards;
 pub mod content;
+pub mod hand;
 pub mod help;
 pub mod hold;
 pub mod lint;
@@ -99,6 +100,11 @@ pub fn moment(moment: Timestamp, zone: &TimeZone) -> String {
 /// A moment of the last weeks: `12-01 09:05`.
 pub fn day_and_time(moment: Timestamp, zone: &TimeZone) -> String {
     written(moment, zone, "%m-%d %H:%M")
+}
+
+/// The day of a moment in the deployment's time zone: `2026-12-01`.
+pub fn day(moment: Timestamp, zone: &TimeZone) -> String {
+    written(moment, zone, "%Y-%m-%d")
 }
 
 /// A moment that is near, to the second: `09:05:30`.

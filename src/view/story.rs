@@ -83,6 +83,8 @@ fn what(row: &Row) -> Text {
         Deed::RecallAnswered => ("向飞书要求撤回一批", "asked Feishu for a batch back"),
         Deed::RecallEnded => ("撤回结束", "the recall came to its end"),
         Deed::Corrected => ("发起更正", "proposed a correction"),
+        Deed::Edited => ("修改内容，重新审批", "content changed, approval asked for again"),
+        Deed::CommandRecalled => ("命令消息被撤回", "the command was recalled"),
         Deed::Called => ("调用发送接口", "a batch is sent"),
         Deed::Answered => ("飞书答复", "Feishu answered"),
         Deed::Tampered => {

@@ -61,7 +61,7 @@ pub fn at_mark(person: &OpenId) -> String {
     format!("<at id={person}></at>")
 }
 
-fn at_marks(people: &[&OpenId]) -> String {
+pub(super) fn at_marks(people: &[&OpenId]) -> String {
     people.iter().map(|person| at_mark(person)).collect::<Vec<_>>().join(" ")
 }
 

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use super::Rooms;
 use crate::app::{press, stranger};
 use crate::feishu::envelope::{Distrust, Headers, Push, Refused};
-use crate::feishu::event::{Event, EventKind};
+use crate::feishu::event::{Event, EventKey, EventKind};
 use crate::store::inbox::{Arrival, Kind, Seen};
-use crate::view::text;
 use crate::view::toast::Toast;
+use crate::view::{self, text};
 
 /// Bytes of a body. Source: interface "HTTP": 1 MiB.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -104,13 +104,17 @@ async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<
             };
             (Outcome::Press, HttpResponse::Ok().json(toast.body()))
         }
-        EventKind::Message(_) | EventKind::TokenRevoked { .. } => take(rooms, event, body, deadline).await,
+        EventKind::Message(_)
+        | EventKind::TokenRevoked { .. }
+        | EventKind::MessageRecalled { .. }
+        | EventKind::Menu { .. }
+        | EventKind::Entered { .. } => take(rooms, event, body, deadline).await,
         // A card waits for an answer of its own kind, also where the press does not say who pressed.
         EventKind::Unknown if event.event_type == "card.action.trigger" => {
             tracing::warn!("a press without an operator changed nothing");
             (Outcome::Ignored, HttpResponse::Ok().json(json!({})))
         }
-        EventKind::MessageRecalled { .. } | EventKind::Unknown => {
+        EventKind::Unknown => {
             tracing::debug!(event_type = event.event_type, "an event of no use to us was acknowledged");
             (Outcome::Ignored, acknowledged())
         }
@@ -124,6 +128,7 @@ async fn take(
     body: Vec<u8>,
     deadline: tokio::time::Instant,
 ) -> (Outcome, HttpResponse) {
+    let mut key = event.key;
     let (kind, person) = match event.kind {
         EventKind::Message(message) => {
             if !message.sender_is_user {
@@ -138,13 +143,30 @@ async fn take(
         EventKind::TokenRevoked { open_id, .. } => {
             (Kind::Revocation, open_id.map_or_else(String::new, |person| person.to_string()))
         }
-        EventKind::CardAction(_) | EventKind::MessageRecalled { .. } | EventKind::Unknown => {
+        // In nobody's queue: it must not wait for the command that it takes back.
+        EventKind::MessageRecalled { .. } => (Kind::Message, String::new()),
+        EventKind::Menu { person, .. } => {
+            if rooms.app.policy().roles(&person).is_stranger() {
+                stranger::answer_person(&rooms.app, person);
+                return (Outcome::Stranger, acknowledged());
+            }
+            (Kind::Message, person.to_string())
+        }
+        EventKind::Entered { person } => {
+            if rooms.app.policy().roles(&person).is_stranger() {
+                return (Outcome::Ignored, acknowledged());
+            }
+            // Feishu says so each time; all of a day is one.
+            key = EventKey::of_greeting(&person, &view::day(rooms.app.now(), &rooms.app.zone));
+            (Kind::Message, person.to_string())
+        }
+        EventKind::CardAction(_) | EventKind::Unknown => {
             return (Outcome::Ignored, acknowledged());
         }
     };
     // JSON that was parsed is UTF-8.
     let Ok(body) = String::from_utf8(body) else { return (Outcome::Ignored, acknowledged()) };
-    let arrival = Arrival { key: event.key.to_string(), kind, person, body, received_at: rooms.app.now() };
+    let arrival = Arrival { key: key.to_string(), kind, person, body, received_at: rooms.app.now() };
     match tokio::time::timeout_at(deadline, rooms.app.store.accept(arrival)).await {
         Ok(Ok(Seen::First)) => {
             rooms.app.wake.inbox.notify_one();
@@ -152,7 +174,7 @@ async fn take(
         }
         Ok(Ok(Seen::Again)) => (Outcome::Repeated, acknowledged()),
         Ok(Err(_)) | Err(_) => {
-            tracing::warn!(key = %event.key, "an event could not be stored; Feishu will push it again");
+            tracing::warn!(%key, "an event could not be stored; Feishu will push it again");
             let refused = HttpResponse::ServiceUnavailable().json(json!({ "error": "try again later" }));
             (Outcome::NotStored, refused)
         }

@@ -4,7 +4,8 @@
 //! `TEST_POSTGRES_URL` names one. `ledger` is a process that has resolved targets in hand and does what the program does
 //! with them up to the committed ledger. `program` is the program itself, from the reply to a file up to the author's
 //! card; that includes fetching and reading the file, and the list as a file for those who approve may still be on its
-//! way. The memory is the most that the process ever had resident, everything it is made of included.
+//! way. `lately` reads from the ledger what all of them have received in a week, as the preview does. The memory is the
+//! most that the process ever had resident, everything it is made of included.
 
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
@@ -24,7 +25,9 @@ use anyhow::{Context, ensure};
 use database::{Database, Engine, broadcast, open};
 use feishu_broadcast::app::clock::{Clock, SystemClock};
 use feishu_broadcast::domain::audience::{Audience, PersonTarget};
-use feishu_broadcast::domain::ids::OpenId;
+use feishu_broadcast::domain::batch::BatchState;
+use feishu_broadcast::domain::heard::Tally;
+use feishu_broadcast::domain::ids::{OpenId, Timestamp};
 use feishu_broadcast::domain::plan;
 use sandbox::{Company, Tenant};
 use servers::{Kind, Server, memory_mib, pin_load};
@@ -59,6 +62,12 @@ fn main() -> anyhow::Result<()> {
         let (best, memory) = show(name, "ledger", rounds.collect::<anyhow::Result<Vec<_>>>()?);
         let rounds = (0..ROUNDS).map(|_| runtime.block_on(program(engine, people)));
         show(name, "program", rounds.collect::<anyhow::Result<Vec<_>>>()?);
+        let rounds = runtime.block_on(lately(engine, people))?;
+        let (counting, _) = show(name, "lately", rounds);
+        ensure!(
+            people > 100_000 || counting < TIME_MAX.as_secs_f64() * 1000.0,
+            "counting takes longer than {TIME_MAX:?}"
+        );
         if people <= 100_000 {
             ensure!(best < TIME_MAX.as_secs_f64() * 1000.0, "planning takes longer than {TIME_MAX:?}");
             ensure!(memory < MEMORY_MAX_MIB, "planning takes more than {MEMORY_MAX_MIB} MiB");
@@ -120,6 +129,42 @@ async fn ledger(url: &str, people: usize) -> anyhow::Result<()> {
     println!("{} {}", took.as_secs_f64() * 1000.0, memory_mib("self", "VmHWM")?);
     store.close().await;
     Ok(())
+}
+
+/// Broadcasts to all of these people within a week.
+const LATELY: u64 = 5;
+
+/// What of the preview tells how much these people have received lately: the ledger of a week, read for all of them.
+async fn lately(engine: &Engine, people: usize) -> anyhow::Result<Vec<Round>> {
+    let database = Database::new(engine).await?;
+    let store = open(&database.url).await?;
+    let now = SystemClock.now();
+    let resolved = (0..people).map(|number| Some(PersonTarget::new(OpenId::new(open_id(number))?)));
+    let resolved: Vec<PersonTarget<OpenId>> = resolved.collect::<Option<_>>().context("open_ids")?;
+    let audience = Audience::new(vec![], resolved, vec![], vec![]);
+    for _ in 0..LATELY {
+        let (broadcast, _) = broadcast("ou_author", &[], now)?;
+        let mut tx = store.begin().await?;
+        tx.insert_broadcast(&broadcast, &audience).await?;
+        tx.insert_batches(&broadcast, &audience, &plan::batches(&audience), now).await?;
+        for mut batch in tx.batches(&broadcast.id).await? {
+            batch.state = BatchState::Accepted;
+            tx.note_accepted(&batch, now).await?;
+        }
+        tx.commit().await?;
+    }
+    let mut rounds = vec![];
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        let mut tally = Tally::of(&audience, std::iter::empty());
+        store.each_accepted(Timestamp(0), |targets, invalid| tally.add(targets, invalid)).await?;
+        let heard = tally.sum();
+        rounds.push((began.elapsed().as_secs_f64() * 1000.0, memory_mib("self", "VmHWM")?));
+        ensure!(heard.many == people as u64, "everybody got {LATELY}");
+    }
+    store.close().await;
+    database.remove().await?;
+    Ok(rounds)
 }
 
 /// The program, from the reply to a file up to the author's card.

@@ -335,6 +335,19 @@ impl Person {
         });
     }
 
+    /// Chooses an item of the bot's menu, of the type that pushes an event.
+    pub async fn chooses(&self, event_key: &str) -> Pushed {
+        let event = self.tenant.with(|world| {
+            let mut operator = json!({"operator_id": world.ids_of(&self.open_id)});
+            if world.chance(2) {
+                operator["operator_name"] = self.name.clone().into();
+            }
+            let inner = json!({"operator": operator, "event_key": event_key, "timestamp": world.now() / 1000});
+            world.event(PushKind::Event, "application.bot.menu_v6", inner)
+        });
+        self.tenant.push(&event).await
+    }
+
     /// Opens the chat with the bot.
     pub async fn opens_chat(&self) -> Pushed {
         let event = self.tenant.with(|world| {

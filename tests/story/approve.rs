@@ -60,7 +60,7 @@ async fn author_and_approvers_see_the_same_before_anyone_decides() {
         }
         assert!((card.at_ms - approver.at_ms).abs() < 2000, "the cards go out together");
         assert!(approver.content.to_string().contains(&stage.person("王芳").open_id), "approvers see who asks");
-        assert_eq!(actions(stage, "王芳"), ["cancel", "preview", "schedule"]);
+        assert_eq!(actions(stage, "王芳"), ["cancel", "preview", "schedule", "edit"]);
         assert_eq!(actions(stage, "赵磊"), ["approve", "preview", "reject"]);
         assert!(stage.person("林悦").last_card().is_none(), "an admin who does not approve is not bothered");
         let id = Stage::id_on(&card);
@@ -79,7 +79,11 @@ async fn who_may_press_what() {
         // 周明 is admin and approver, and the author here.
         let card = proposal(stage, "周明", "自己的").await?;
         let id = Stage::id_on(&card);
-        assert_eq!(actions(stage, "周明"), ["cancel", "preview", "schedule"], "the author is not asked to approve");
+        assert_eq!(
+            actions(stage, "周明"),
+            ["cancel", "preview", "schedule", "edit"],
+            "the author is not asked to approve"
+        );
         let denied = [
             ("陈晨", "approve", "只为管理员和审批人"),
             ("陈晨", "cancel", "只为管理员和审批人"),

@@ -156,7 +156,7 @@ async fn put_back(stage: &mut Stage, by: fn(&Stage) -> anyhow::Result<()>) -> an
 }
 
 /// Only SQLite's file is the story's to put back.
-fn not_embedded() -> bool {
+pub(crate) fn not_embedded() -> bool {
     let server = std::env::var_os("TEST_POSTGRES_URL").is_some();
     if server {
         println!("SKIPPED: a backup of a file needs SQLite");
@@ -192,7 +192,7 @@ async fn a_backup_put_back_a_moment_later_asks_whatever_it_believes_unsent() {
 }
 
 /// A database that was put back counts its cards' versions anew.
-fn forgive_the_backup(stage: &Stage) {
+pub(crate) fn forgive_the_backup(stage: &Stage) {
     stage.tenant.forgive("of a card was patched over version");
 }
 

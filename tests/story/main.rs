@@ -13,6 +13,7 @@ mod contents;
 mod crash;
 mod doubt;
 mod fuzz;
+mod hand;
 mod hold;
 mod house;
 mod kill;

@@ -132,6 +132,8 @@ fn proposed(size: &Size) -> Broadcast {
         recall: None,
         corrected: None,
         corrects: None,
+        revised: None,
+        heard: feishu_broadcast::domain::heard::Heard::default(),
     }
 }
 

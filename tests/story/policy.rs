@@ -199,7 +199,7 @@ async fn approvals_go_by_size_and_the_largest_types_the_headcount() {
         assert_eq!(stage.person("陈晨").inbox().len(), 1);
         // Two: one approver.
         stage.propose("王芳", &format!("/broadcast {chen},{liu} 两个人")).await?;
-        assert_eq!(actions(stage, "王芳"), ["cancel", "preview", "schedule"]);
+        assert_eq!(actions(stage, "王芳"), ["cancel", "preview", "schedule", "edit"]);
         press(stage, "赵磊", "approve").await?;
         stage.settle().await?;
         assert_eq!(stage.person("陈晨").inbox().len(), 2);

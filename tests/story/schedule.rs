@@ -14,7 +14,7 @@ fn copies(stage: &Stage, name: &str) -> usize {
 }
 
 /// A moment ahead, as an author writes it: seconds are cut, so that it is at most a minute earlier.
-fn written(stage: &Stage, ahead: Duration) -> String {
+pub(crate) fn written(stage: &Stage, ahead: Duration) -> String {
     let zone = jiff::tz::TimeZone::get("Asia/Shanghai").expect("a zone of the database");
     let at = jiff::Timestamp::from_millisecond(stage.bot.app.now().after(ahead).0).expect("a moment");
     at.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M").to_string()

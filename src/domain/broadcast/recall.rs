@@ -54,7 +54,7 @@ impl Broadcast {
         let whole = batch.is_none() || self.is_wanted_back();
         if whole {
             self.hold = None;
-            self.ending.get_or_insert(Ending { by: Some(by.clone()), reason: None, at: now });
+            self.ending.get_or_insert(Ending { by: Some(by.clone()), reason: None, at: now, command_recalled: false });
         }
         self.recall = Some(RecallOrder { by: by.clone(), at: now, whole, over: false });
         let state = self.state;

@@ -160,6 +160,28 @@ fn a_press_needs_nothing_but_its_operator() {
 }
 
 #[test]
+fn a_recall_is_remembered_by_its_message_and_the_menu_by_its_event() {
+    let recalled = json!({"message_id": "om_1", "chat_id": "oc_1", "recall_type": "group_owner"});
+    let event = parse("im.message.recalled_v1", recalled);
+    let message_id = MessageId::new("om_1").expect("a test id");
+    assert_eq!(event.key, EventKey::of_recall(&message_id));
+    assert_eq!(event.kind, EventKind::MessageRecalled { message_id });
+
+    let person = OpenId::new("ou_1").expect("a test id");
+    let menu = json!({"operator": {"operator_name": "王芳", "operator_id": {"open_id": "ou_1"}}, "event_key": "help",
+        "timestamp": 1_669_364_458});
+    let event = parse("application.bot.menu_v6", menu);
+    assert_eq!(event.key.as_str(), "e:ev-1");
+    assert_eq!(event.kind, EventKind::Menu { person: person.clone(), key: "help".into() });
+    let entered = json!({"chat_id": "oc_1", "operator_id": {"open_id": "ou_1"}, "last_message_id": "om_9"});
+    let event = parse("im.chat.access_event.bot_p2p_chat_entered_v1", entered);
+    assert_eq!(event.kind, EventKind::Entered { person });
+    for nobody in ["application.bot.menu_v6", "im.chat.access_event.bot_p2p_chat_entered_v1"] {
+        assert_eq!(parse(nobody, json!({"event_key": "help"})).kind, EventKind::Unknown, "{nobody}");
+    }
+}
+
+#[test]
 fn a_revocation_says_which_tokens() {
     for (written, access, refresh) in [
         ("user_access_token ", true, false),

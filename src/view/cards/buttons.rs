@@ -45,7 +45,8 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
         row.push(button(broadcast, "resend", &text::resend_button(), "danger", Some(&confirm)));
         row.push(button(broadcast, "settle", &text::settle_button(), "default", Some(&text::settle_confirm())));
     }
-    if broadcast.state.is_undecided() {
+    // Before its author has said what is meant, nobody else is shown anything.
+    if broadcast.state == State::Pending || (author && broadcast.state.is_undecided()) {
         row.push(button(broadcast, "preview", &samples::button(), "default", None));
     }
     let recalls = &facts.report.recalls;
@@ -89,6 +90,9 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
     }
     if broadcast.state == State::Recalled && author && broadcast.corrected.is_none() {
         elements.push(correct_form(broadcast));
+    }
+    if author {
+        elements.append(&mut super::edit::form(broadcast));
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use feishu_broadcast::app::inbox;
+
 use super::proposed;
 use crate::sandbox::{Effect, Fault, When, Wire};
 use crate::stage::{Stage, story};
@@ -138,6 +140,7 @@ async fn a_command_taken_back_before_the_answer_is_answered_in_a_message_of_its_
         let wang = stage.person("王芳");
         wang.says("/whoami").await;
         let said = wang.chat().pop().expect("was said");
+        inbox::step(&stage.bot.app).await?;
         wang.recalls(&said).await;
         stage.settle().await?;
         let answer = wang.chat().pop().expect("an answer");

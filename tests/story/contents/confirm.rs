@@ -70,7 +70,7 @@ async fn nobody_is_asked_before_the_author_has_confirmed() {
             let asked = dialog.confirm.expect("a dialog before").to_string();
             assert!(asked.contains("每位收件人都会看到"), "{asked}");
             stage.settle().await?;
-            assert_eq!(actions(stage, "王芳"), ["cancel", "preview", "schedule"]);
+            assert_eq!(actions(stage, "王芳"), ["cancel", "preview", "schedule", "edit"]);
             let approver = stage.card_of("赵磊")?;
             assert!(approver.text.contains(why) && approver.text.contains("待审批"), "{}", approver.text);
             let value = json!({ "action": "confirm", "broadcast": Stage::id_on(&card), "version": 2 });

@@ -245,7 +245,7 @@ fn an_event_is_read_or_refused() {
         let told = || format!("{event:?} of {}", String::from_utf8_lossy(&body));
         promise(Event::parse(&body).as_ref() == Ok(&event), told)?;
         promise(
-            ["m:", "e:"].iter().any(|kind| event.key.as_str().len() > 2 && event.key.as_str().starts_with(kind)),
+            ["m:", "r:", "e:"].iter().any(|kind| event.key.as_str().len() > 2 && event.key.as_str().starts_with(kind)),
             told,
         )?;
         match &event.kind {
@@ -259,7 +259,10 @@ fn an_event_is_read_or_refused() {
                 promise(!pressed.operator.as_str().chars().any(char::is_whitespace), told)?;
             }
             EventKind::TokenRevoked { access, refresh, .. } => promise(*access || *refresh, told)?,
-            EventKind::MessageRecalled { .. } | EventKind::Unknown => {}
+            EventKind::MessageRecalled { message_id } => {
+                promise(event.key.as_str() == format!("r:{message_id}"), told)?;
+            }
+            EventKind::Menu { .. } | EventKind::Entered { .. } | EventKind::Unknown => {}
         }
         Ok(Read::Understood)
     });

@@ -52,8 +52,8 @@ pub(super) fn press(tx: &mut Tx, policy: &Policy, press: &Press, now: Timestamp)
         Action::Resend => return decide_doubt(tx, press.version, BatchState::Planned, now),
         Action::Settle => return decide_doubt(tx, press.version, BatchState::TakenAsSent, now),
         Action::Confirm => return go_on(tx, press.version, now),
-        // They change no stage.
-        Action::Refresh | Action::Recall | Action::Preview | Action::Correct => return Ok(None),
+        // They change no stage; an edit is told in `hand`: here a press carries no content, and so changes nothing.
+        Action::Refresh | Action::Recall | Action::Preview | Action::Correct | Action::Edit => return Ok(None),
         // This world knows one moment, the deadline; times to leave at are told in `schedule`.
         Action::Schedule => return Ok(None),
     };

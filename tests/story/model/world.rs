@@ -184,7 +184,8 @@ impl World {
                     | Action::Refresh
                     | Action::Preview
                     | Action::Schedule
-                    | Action::Correct => false,
+                    | Action::Correct
+                    | Action::Edit => false,
                 };
                 if !often {
                     deeds.push(Deed::Press(Press { person, action, version }));
@@ -273,7 +274,8 @@ impl World {
             | Action::Refresh
             | Action::Preview
             | Action::Schedule
-            | Action::Correct => {}
+            | Action::Correct
+            | Action::Edit => {}
         }
     }
 

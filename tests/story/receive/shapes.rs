@@ -139,7 +139,7 @@ async fn the_old_card_callback_decides_nothing() {
 #[tokio::test]
 async fn events_of_no_use_are_acknowledged_and_not_kept() {
     story(async |stage| {
-        let entered = stage.person("王芳").opens_chat().await;
+        let entered = stage.person("陈晨").opens_chat().await;
         assert_eq!(entered.status, 200);
         let menu = stage.tenant.push_event("application.bot.menu_v6", json!({"event_key": "unheard-of"})).await;
         assert_eq!(menu.status, 200);

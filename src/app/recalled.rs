@@ -1,0 +1,100 @@
+//! Somebody took a message back. Where it was a command, it is not worked on, or what came of it and has not left is
+//! cancelled; what has left stays, and the author is told so.
+//!
+//! The recall may arrive before its command, while that is worked on, or afterwards. It is remembered under a key of its
+//! own from the moment it was acknowledged ([`EventKey::of_recall`]): a command that comes later finds it there, one that
+//! is under way loses its lease, and one that is done has left its trace.
+
+use super::inbox::end;
+use super::letters::{text_content, uuid};
+use super::press::write_cancelled;
+use super::{App, Trouble};
+use crate::domain::audit::{Deed, Entry};
+use crate::domain::broadcast::Broadcast;
+use crate::domain::ids::MessageId;
+use crate::domain::language::Language;
+use crate::domain::report::Report;
+use crate::feishu::event::{ChatKind, Event, EventKey, EventKind};
+use crate::store::commands::TakenBack;
+use crate::store::inbox::Claim;
+use crate::store::letters::{Letter, Receiver};
+use crate::store::{StoreError, Tx};
+use crate::view::{Text, hand};
+
+/// The desk of a recall.
+pub async fn desk(app: &App, claim: &Claim, message: &MessageId) -> Result<(), Trouble> {
+    let mut tx = app.store.begin().await?;
+    if let Some(taken) = tx.take_back(EventKey::of_message(message).as_str()).await? {
+        if let Some(letter) = dropped(message, &taken) {
+            tx.post(&letter, app.now()).await?;
+        }
+        tracing::info!(key = claim.key, "a command was recalled before it was done");
+    } else if let Some(id) = tx.broadcast_of(message).await?
+        && let Some(before) = tx.broadcast(&id).await?
+    {
+        stop(app, &mut tx, before, message).await?;
+    }
+    tx.finish_event(claim).await?;
+    tx.commit().await?;
+    app.wake_all();
+    Ok(())
+}
+
+/// Whether the message of a command was taken back before anybody worked on it; then its event ends here.
+pub async fn before(app: &App, claim: &Claim, message: &MessageId) -> Result<bool, Trouble> {
+    if !app.store.has_seen(EventKey::of_recall(message).as_str()).await? {
+        return Ok(false);
+    }
+    tracing::info!(key = claim.key, "a command that had been recalled is not worked on");
+    end(app, claim).await?;
+    Ok(true)
+}
+
+/// Cancels what has not begun to leave. Once it has, nothing is undone that nobody asked for.
+async fn stop(app: &App, tx: &mut Tx, before: Broadcast, message: &MessageId) -> Result<(), StoreError> {
+    let now = app.now();
+    let report = Report::of(&tx.batches(&before.id).await?);
+    let said = match before.clone().withdraw(now) {
+        Ok(withdrawn) => {
+            let entry = Entry::about(&withdrawn, Deed::CommandRecalled, now).with("from", before.state);
+            tx.record(entry.with("to", withdrawn.state));
+            write_cancelled(app, tx, &before, withdrawn, now).await?;
+            tracing::info!(broadcast = %before.id, "a broadcast was cancelled: its command was recalled");
+            hand::command_recalled(&before.id)
+        }
+        // It ended unsent: the recall changes nothing, and takes nothing back that anybody has.
+        Err(_) if !report.some_left() && !report.can_be_stopped() => return Ok(()),
+        Err(_) => {
+            tx.record(Entry::about(&before, Deed::CommandRecalled, now).with("from", before.state));
+            hand::recall_undoes_nothing(&before.id, before.state, &report)
+        }
+    };
+    let letter = Letter {
+        uuid: uuid(&["command-recalled", message.as_str()]),
+        receiver: match &before.origin.chat_id {
+            Some(chat) => Receiver::Chat(chat.clone()),
+            None => Receiver::Person(before.author.clone()),
+        },
+        reply_to: None,
+        msg_type: "text",
+        content: text_content(said.in_(before.origin.language)),
+    };
+    tx.post(&letter, now).await
+}
+
+/// The word after which nothing more is heard of a command that was recalled in the middle: only where something may
+/// have been said of it before, and not into a group, where it may not have been meant for the bot at all.
+fn dropped(message: &MessageId, taken: &TakenBack) -> Option<Letter> {
+    let EventKind::Message(said) = Event::parse(taken.body.as_bytes()).ok()?.kind else { return None };
+    if !taken.begun || said.chat == ChatKind::Group {
+        return None;
+    }
+    let text: Text = hand::command_dropped();
+    Some(Letter {
+        uuid: uuid(&["command-recalled", message.as_str()]),
+        receiver: Receiver::Chat(said.chat_id.clone()),
+        reply_to: None,
+        msg_type: "text",
+        content: text_content(&text.said(Language::of(&said.plain()))),
+    })
+}

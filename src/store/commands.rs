@@ -1,0 +1,62 @@
+//! Messages that were commands: which broadcast came of which, and which were taken back.
+
+use sqlx::Row;
+
+use super::{Store, StoreError, Tx};
+use crate::domain::ids::{BroadcastId, MessageId};
+
+/// A command whose work was ended because its message was recalled. Nothing came of it, and nothing will.
+#[derive(Debug, Clone)]
+pub struct TakenBack {
+    /// The event, as it was pushed.
+    pub body: String,
+    /// Whether somebody had begun to work on it, and may have answered something.
+    pub begun: bool,
+}
+
+impl Store {
+    /// Whether an event of this key was accepted, however long ago within the memory of the inbox.
+    pub async fn has_seen(&self, key: &str) -> Result<bool, StoreError> {
+        let row = sqlx::query("select 1 from inbox where key = $1").bind(key);
+        Ok(row.fetch_optional(&mut *self.reader().await?).await?.is_some())
+    }
+}
+
+impl Tx {
+    /// Remembers of which command a broadcast came.
+    pub async fn came_of(&mut self, command: &MessageId, broadcast: &BroadcastId) -> Result<(), StoreError> {
+        sqlx::query("insert into commands (message_id, broadcast) values ($1, $2) on conflict do nothing")
+            .bind(command.as_str())
+            .bind(broadcast.as_str())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// The broadcast that came of a command, if one did.
+    pub async fn broadcast_of(&mut self, command: &MessageId) -> Result<Option<BroadcastId>, StoreError> {
+        let row = sqlx::query("select broadcast from commands where message_id = $1")
+            .bind(command.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        row.map(|row| super::id(row.try_get("broadcast")?, |text: String| BroadcastId::parse(&text))).transpose()
+    }
+
+    /// Ends the work on an event that is not done yet, also where it waits for an authorization or somebody is at it:
+    /// the raised fence lets nothing of that come through. `None` where it is done, or was never seen.
+    ///
+    /// Whoever is just finishing it is waited for: what came of it is there afterwards.
+    pub async fn take_back(&mut self, key: &str) -> Result<Option<TakenBack>, StoreError> {
+        let row = sqlx::query(
+            "update inbox set state = 'done', fence = fence + 1
+             where key = $1 and state in ('new', 'taken', 'parked') returning body, attempts",
+        )
+        .bind(key)
+        .fetch_optional(self.connection())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let taken = TakenBack { body: row.try_get("body")?, begun: row.try_get::<i64, _>("attempts")? > 0 };
+        sqlx::query("update inbox set body = '' where key = $1").bind(key).execute(self.connection()).await?;
+        Ok(Some(taken))
+    }
+}
