@@ -18,6 +18,8 @@ async fn chosen(stage: &Stage, name: &str, key: &str) -> anyhow::Result<String> 
 #[tokio::test]
 async fn the_menu_answers_as_the_commands_do() {
     story(async |stage| {
+        // Her language is known, his is not.
+        stage.ask("王芳", "/帮助").await?;
         assert!(chosen(stage, "王芳", "status").await?.contains("还没有任何群发"));
         assert!(chosen(stage, "赵磊", "pending").await?.contains("没有在等的群发"));
         let theirs = Stage::id_on(&proposal(stage, "周明", "周明的事").await?);
@@ -71,6 +73,7 @@ async fn the_menu_answers_as_the_commands_do() {
 #[tokio::test]
 async fn whoever_opens_the_chat_is_greeted_once_a_day() {
     story(async |stage| {
+        stage.ask("王芳", "/帮助").await?;
         proposal(stage, "王芳", "等一等").await?;
         for _ in 0..3 {
             for name in ["王芳", "赵磊", "周明", "陈晨"] {
