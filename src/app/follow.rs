@@ -27,7 +27,8 @@ pub async fn follow(tx: &mut Tx, id: &BroadcastId, now: Timestamp) -> Result<(),
     // What is wanted back is spoken of once that has come to its end.
     let silent = after.is_wanted_back() && after.is_being_recalled() && after.state != State::InDoubt;
     if back {
-        tx.record(Entry::about(&after, Deed::RecallEnded, now).with("taken_back", report.recalls.taken_back));
+        let ended = Entry::about(&after, Deed::RecallEnded, now).with("state", after.state);
+        tx.record(ended.with("taken_back", report.recalls.taken_back).with("of", report.recalls.of));
         tell(tx, &after, &recall::news(&after, &report), now).await?;
         tracing::info!(broadcast = %id, state = after.state.as_str(), "a recall came to its end");
     } else if let (Some(hold), None) = (after.hold, before.hold) {

@@ -127,12 +127,14 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
         RecallStage::Asked { .. } | RecallStage::Over => "accepted",
         RecallStage::Refused { .. } => "refused",
     };
-    let refused = match &recall.stage {
-        RecallStage::Refused { code, .. } => *code,
-        _ => answer.as_ref().err().and_then(CallError::code),
-    };
-    let entry = Entry::about(&broadcast, Deed::RecallAnswered, now).with("batch", claim.seq).with("outcome", outcome);
-    tx.record(entry.with_some("code", refused));
+    let error = answer.as_ref().err();
+    let entry = Entry::about(&broadcast, Deed::RecallAnswered, now)
+        .with("batch", claim.seq)
+        .with("message_id", &claim.message_id)
+        .with("outcome", outcome)
+        .with_some("code", error.and_then(CallError::code))
+        .with_some("log_id", error.and_then(CallError::log_id));
+    tx.record(entry);
     metrics::counter!("feishu_broadcast_recalls_total", "outcome" => outcome).increment(1);
     tracing::info!(broadcast = %claim.broadcast, seq = claim.seq, outcome, "a recall was tried");
     follow(&mut tx, &claim.broadcast, now).await?;

@@ -26,7 +26,7 @@ const SINCE: i64 = 5;
 
 /// What does not belong to the story of a broadcast: its calls, of which there may be hundreds and which its report adds
 /// up, and what changed nothing.
-const BESIDE: [Deed; 4] = [Deed::Called, Deed::Answered, Deed::SampleCalled, Deed::Refused];
+const BESIDE: [Deed; 5] = [Deed::Called, Deed::Answered, Deed::RecallAnswered, Deed::SampleCalled, Deed::Refused];
 
 const COLUMNS: &str = "seq, at, broadcast, actor, deed, version, fingerprint, detail, key_id, mac";
 
@@ -49,8 +49,8 @@ impl Store {
     /// The newest rows that tell the story of a broadcast, at most `max`, oldest first. Calls and refusals are left out.
     pub async fn story(&self, broadcast: &BroadcastId, max: usize) -> Result<Vec<Row>, StoreError> {
         let statement = format!(
-            "select {COLUMNS} from audit where broadcast = $1 and deed not in ($2, $3, $4, $5)
-             order by seq desc limit $6"
+            "select {COLUMNS} from audit where broadcast = $1 and deed not in ($2, $3, $4, $5, $6)
+             order by seq desc limit $7"
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(broadcast.as_str());
         for deed in BESIDE {

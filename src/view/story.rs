@@ -81,7 +81,10 @@ fn what(row: &Row) -> Text {
         Deed::SampleCalled => ("发样张", "sample sent"),
         Deed::Recalled => ("撤回", "recalled"),
         Deed::RecallAnswered => ("向飞书要求撤回一批", "asked Feishu for a batch back"),
-        Deed::RecallEnded => ("撤回结束", "the recall came to its end"),
+        Deed::RecallEnded => {
+            let (gone, of) = (number("taken_back"), number("of"));
+            return Text::new(format!("撤回结束：{gone} / {of}"), format!("the recall ended: {gone} of {of}"));
+        }
         Deed::Corrected => ("发起更正", "proposed a correction"),
         Deed::Edited => ("修改内容，重新审批", "content changed, approval asked for again"),
         Deed::CommandRecalled => ("命令消息被撤回", "the command was recalled"),

@@ -90,7 +90,9 @@ async fn the_author_takes_it_back_by_the_card_and_everybody_sees_how_far_it_came
         assert_eq!((deletes(stage), told(stage, "已撤回 4 / 4")), (1, 1));
         assert_eq!((state(stage, &card).await?, state(stage, &other).await?), (State::Recalled, State::Sent));
         let status = stage.ask("王芳", &format!("/status {}", Stage::id_on(&card))).await?;
-        assert!(status.text.contains("：已撤回") && status.text.contains("已撤回 4 / 4"), "{}", status.text);
+        for words in ["：已撤回", "已撤回 4 / 4", "撤回（发起人）", "撤回结束：4 / 4"] {
+            assert!(status.text.contains(words), "{words} is missing in {}", status.text);
+        }
         let polls = stage.tenant.calls_to("batch.progress").len();
         stage.later(HOUR).await?;
         let since = stage.tenant.calls_to("batch.progress");
@@ -305,6 +307,9 @@ async fn a_single_batch_is_taken_back_alone_and_later_all_of_it() {
         assert_eq!(deletes(stage), 3, "what is gone is not asked back again");
         let seen = stage.card_of("王芳")?;
         assert!(seen.text.starts_with("已撤回") && seen.text.contains("已撤回 500 / 500"), "{}", seen.text);
+        // However many batches were asked back, `/status` tells the story of the broadcast.
+        let status = stage.ask("王芳", &format!("/status {id}")).await?;
+        assert!(status.text.contains("提交，目标 500 个") && !status.text.contains("要求撤回一批"), "{}", status.text);
         Ok(())
     })
     .await;
