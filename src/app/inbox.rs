@@ -148,9 +148,9 @@ pub async fn end(app: &App, claim: &Claim) -> Result<(), StoreError> {
 
 /// Whether what was written tells the language of its writer. What is broadcast may be in a language for others: of
 /// somebody who has done nothing else, Chinese is the better guess than both.
-fn learns(command: CommandName, written: Language, remembered: Option<Language>) -> bool {
+fn learns(command: Option<CommandName>, written: Language, remembered: Option<Language>) -> bool {
     match command {
-        CommandName::Broadcast => written == Language::Zh && remembered.is_none(),
+        Some(CommandName::Broadcast) => written == Language::Zh && remembered.is_none(),
         _ => remembered != Some(written),
     }
 }
@@ -191,7 +191,12 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
     if claim.waited_in_vain && app.store.authorization(request.person()).await?.is_none() {
         return request.finish_with(&answers::waited_in_vain()).await;
     }
-    let command = match command::parse(&Said { body, mentions: &message.mentions, bot }) {
+    let parsed = command::parse(&Said { body, mentions: &message.mentions, bot });
+    let named = parsed.as_ref().map_or_else(|error| error.command, |command| Some(command.name()));
+    if let Some(language) = written.filter(|written| learns(named, *written, remembered)) {
+        app.store.remember_language(request.person(), language).await?;
+    }
+    let command = match parsed {
         Ok(command) => command,
         Err(error) => {
             let said = if matches!(error.kind, CommandErrorKind::NotACommand) {
@@ -204,9 +209,6 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
     };
     if let Err(denied) = app.policy().may(request.person(), &Deed::Command(command.name())) {
         return request.finish_with(&help::denied(&denied)).await;
-    }
-    if let Some(language) = written.filter(|written| learns(command.name(), *written, remembered)) {
-        app.store.remember_language(request.person(), language).await?;
     }
     match command {
         Command::Broadcast(asked) => request::broadcast(&request, asked).await,
