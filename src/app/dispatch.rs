@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use super::errands::give_back;
 use super::follow::follow;
 use super::news::tell_author;
 use super::press::cancel_planned;
@@ -269,6 +270,9 @@ async fn refuse_tampered(app: &App, broadcast: Broadcast) -> Result<(), StoreErr
     tx.record(Entry::about(&ended, Deed::Tampered, now).with("state", ended.state));
     tx.want_cards(&ended.id, ended.revision, now).await?;
     tell_author(&mut tx, &ended, &report, now).await?;
+    if ended.state == State::Failed {
+        give_back(&mut tx, &ended, now).await?;
+    }
     tx.commit().await?;
     app.wake_all();
     Ok(())

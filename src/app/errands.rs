@@ -27,7 +27,7 @@ use crate::store::letters::{Letter, Receiver};
 use crate::store::pace::Ring;
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
-use crate::view::{Text, samples as said};
+use crate::view::{Text, samples as said, text};
 
 /// Tries of an errand that certainly was not done.
 const TRIES_MAX: i64 = 8;
@@ -210,7 +210,10 @@ async fn repair(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result
         drop(tx);
         return finish(app, claim, None, Some(now)).await;
     }
-    let said = if fresh.ids() == 0 {
+    let said = if before.state == State::Recalled || before.is_wanted_back() {
+        // Taken back while it was being looked for whom it could still be sent to.
+        text::stale(&Stale::Decided { state: State::Recalled })
+    } else if fresh.ids() == 0 {
         said::all_covered(&broadcast.id, &fresh.covered)
     } else {
         let next =

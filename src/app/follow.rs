@@ -1,5 +1,6 @@
 //! After a batch has changed: its broadcast follows, the cards are owed, and the author hears what they must know.
 
+use super::errands::give_back;
 use super::news::{tell, tell_author};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::broadcast::{Broadcast, State};
@@ -40,6 +41,10 @@ pub async fn follow(tx: &mut Tx, id: &BroadcastId, now: Timestamp) -> Result<(),
         tell_author(tx, &after, &report, now).await?;
         metrics::counter!("feishu_broadcast_broadcasts_total", "state" => after.state.as_str()).increment(1);
         tracing::info!(broadcast = %id, state = after.state.as_str(), "a broadcast came to rest");
+    }
+    // Last: whoever changes one that this one belongs to takes them in this order.
+    if after.state != before.state && matches!(after.state, State::Failed | State::Cancelled) {
+        give_back(tx, &after, now).await?;
     }
     Ok(())
 }

@@ -39,6 +39,13 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
             worked = Step::Worked;
         }
     }
+    for id in app.store.in_first_wave().await? {
+        match first_wave(app, &id).await {
+            Ok(true) => worked = Step::Worked,
+            Ok(false) => {}
+            Err(error) => drop(looked_after(&id, Err(error))),
+        }
+    }
     if worked == Step::Worked {
         app.wake_all();
     }
@@ -125,6 +132,21 @@ async fn come(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
         tracing::info!(broadcast = %id, state = after.state.as_str(), held = after.hold.is_some(), "the time of a broadcast has come");
     }
     Ok(())
+}
+
+/// What the first wave says is heard also where nothing else changes any more: nobody asks for its delivery, a person
+/// settled what was in doubt, or it was on hold when the last number came in. Whether it said anything.
+async fn first_wave(app: &App, id: &BroadcastId) -> Result<bool, StoreError> {
+    let now = app.now();
+    let mut tx = app.store.begin().await?;
+    let Some(before) = tx.broadcast(id).await? else { return Ok(false) };
+    let batches = tx.batches(id).await?;
+    if before.hear_first_wave(&batches, now).is_none() {
+        return Ok(false);
+    }
+    follow(&mut tx, id, now).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// Batches whose sender is gone may have left or not.

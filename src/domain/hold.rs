@@ -18,6 +18,8 @@ pub enum HoldCause {
     Late,
     /// So many of those who got it first were invalid or not reached.
     FirstWave { bad: u64, of: u64 },
+    /// What was sent to those who get it first was taken back.
+    TakenBack,
     /// Batch after batch was refused with this code.
     Refused { code: i64 },
 }

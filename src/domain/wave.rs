@@ -90,6 +90,8 @@ pub enum Word {
         bad: u64,
         of: u64,
     },
+    /// Some of it was taken back.
+    TakenBack,
 }
 
 /// Reads the outcome of the first wave from its batches.
@@ -105,6 +107,7 @@ pub fn word(wave: &Wave, batches: &[Batch], canary: Canary, now: Timestamp) -> W
                 of += ids;
             }
             BatchState::TakenAsSent => of += ids,
+            BatchState::Accepted if batch.recall.is_some() => return Word::TakenBack,
             BatchState::Accepted => {
                 let invalid = batch.outcome.invalid.count() as u64;
                 bad += invalid;
@@ -141,6 +144,7 @@ mod tests {
     use super::super::batch::{InvalidIds, Outcome, Progress};
     use super::super::ids::{BroadcastId, DepartmentId, OpenId};
     use super::super::policy::Share;
+    use super::super::recall::Recall;
     use super::*;
 
     fn audience(departments: &[Option<u64>], people: usize) -> Audience {
@@ -222,6 +226,9 @@ mod tests {
         assert_eq!(says(&accepted(100, 3, Some((97, 94))), 5), Word::Bad { bad: 6, of: 100 });
         assert_eq!(says(&accepted(100, 3, Some((97, 95))), 5), Word::Good);
         assert_eq!(says(&accepted(100, 0, None), 5), Word::Bad { bad: 100, of: 100 }, "nothing is known of them");
+        let mut back = accepted(100, 0, Some((100, 100)));
+        back.recall = Some(Recall::wanted());
+        assert_eq!(says(&back, 0), Word::TakenBack, "what was taken back says nothing good of the rest");
         let mut refused = accepted(100, 0, None);
         refused.state = BatchState::Refused;
         assert_eq!(says(&refused, 0), Word::Bad { bad: 100, of: 100 });

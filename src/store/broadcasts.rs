@@ -96,6 +96,17 @@ impl Store {
         ids(&rows)
     }
 
+    /// Broadcasts of which only a first wave may leave so far, and that wait for no person.
+    pub async fn in_first_wave(&self) -> Result<Vec<BroadcastId>, StoreError> {
+        let rows = sqlx::query(
+            "select id from broadcasts where state in ('approved', 'sending') and held = 0 and gate is not null
+             order by created_at limit 50",
+        )
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        ids(&rows)
+    }
+
     /// Broadcasts whose time to be looked at has come, at most 50 at a time.
     pub async fn woken(&self, now: Timestamp) -> Result<Vec<BroadcastId>, StoreError> {
         let rows = sqlx::query(

@@ -23,6 +23,10 @@ pub fn cause(cause: HoldCause) -> Text {
             "定好的时间到了，机器人却不在，已经晚了 10 分钟以上。现在还要发吗？没有发出任何内容，等发起人决定：继续，或者取消。",
             "The bot was away when its time came, and it is more than ten minutes late. Is it still to be sent? Nothing has left; its author decides: go on, or cancel.",
         ),
+        HoldCause::TakenBack => Text::new(
+            "先收到的那部分已经要求撤回。其余的先不发，等发起人决定：继续，或者取消。",
+            "What went out first was taken back. The rest waits for its author: go on, or cancel.",
+        ),
         HoldCause::FirstWave { bad, of } => Text::new(
             format!(
                 "先收到的 {of} 人里，{bad} 人的 ID 无效或者没有送达，超过了规则允许的。其余的先不发，等发起人决定：继续，或者取消。"
@@ -63,7 +67,9 @@ pub fn confirm(cause: HoldCause) -> Text {
             "If it has been sent already, these people get it twice. Sure that it has not?",
         ),
         HoldCause::Late => Text::new("现在就发。确定吗？", "It is sent now. Sure?"),
-        HoldCause::FirstWave { .. } => Text::new("其余的人现在就会收到。确定吗？", "Everybody else gets it now. Sure?"),
+        HoldCause::FirstWave { .. } | HoldCause::TakenBack => {
+            Text::new("其余的人现在就会收到。确定吗？", "Everybody else gets it now. Sure?")
+        }
         HoldCause::Refused { .. } => Text::new(
             "被拒的批次确定没有发出，会和其余的一起再发。确定吗？",
             "The refused batches have certainly not gone out and are sent again with the rest. Sure?",

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::approve::{HOUR, actions, press};
 use crate::policy::{Rules, ruled};
-use crate::sandbox::{Company, Press};
+use crate::sandbox::{Company, Fault, Press};
 use crate::stage::{Stage, story_with};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -106,6 +106,53 @@ async fn invalid_ids_in_the_first_wave_stop_the_rest_at_once() {
             stage.settle().await?;
             assert!(stage.card_of("王芳")?.text.starts_with("部分发送"), "{}", stage.card_of("王芳")?.text);
             assert_eq!(copies(stage), [1, 0, 0, 0]);
+            Ok(())
+        },
+    )
+    .await;
+}
+
+/// Nobody asks for the delivery of a batch that was taken as sent.
+#[tokio::test]
+async fn the_rest_follows_where_the_first_wave_was_taken_as_sent() {
+    ruled(
+        Company::small(),
+        |_| CANARY.to_owned(),
+        async |stage, _| {
+            stage.tenant.fault(Fault::lost_answer("batch_send"));
+            proposed(stage, &ids(stage)).await?;
+            press(stage, "赵磊", "approve").await?;
+            stage.settle().await?;
+            assert_eq!(copies(stage), [1, 1, 0, 0]);
+            press(stage, "王芳", "settle").await?;
+            stage.later(MINUTE).await?;
+            assert_eq!(copies(stage), [1; 4]);
+            assert!(stage.card_of("王芳")?.text.starts_with("已发送"), "{}", stage.card_of("王芳")?.text);
+            Ok(())
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_rest_waits_where_the_first_wave_was_taken_back() {
+    ruled(
+        Company::small(),
+        |_| CANARY.to_owned(),
+        async |stage, _| {
+            stage.tenant.switch(|switches| switches.progress = vec![(0, 0, 0), (2, 1, 0)]);
+            proposed(stage, &ids(stage)).await?;
+            press(stage, "赵磊", "approve").await?;
+            stage.settle().await?;
+            let id = Stage::id_on(&stage.card_of("王芳")?);
+            stage.person("王芳").says(&format!("/recall {id} 1")).await;
+            stage.later(24 * HOUR).await?;
+            let card = stage.card_of("王芳")?;
+            assert!(card.text.starts_with("已暂停") && card.text.contains("已经要求撤回"), "{}", card.text);
+            assert_eq!(calls(stage).len(), 1);
+            press(stage, "王芳", "cancel").await?;
+            stage.settle().await?;
+            assert_eq!(calls(stage).len(), 1);
             Ok(())
         },
     )

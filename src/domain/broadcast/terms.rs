@@ -65,6 +65,7 @@ impl Broadcast {
             Word::Settling if wave.since.is_some() => return None,
             Word::Settling => wave.since = Some(now),
             Word::Good => wave.over = true,
+            Word::TakenBack => return self.on_hold(HoldCause::TakenBack, now),
             Word::Bad { bad, of } => return self.on_hold(HoldCause::FirstWave { bad, of }, now),
         }
         self.revision += 1;

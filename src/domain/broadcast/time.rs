@@ -110,7 +110,9 @@ impl Broadcast {
         if self.version != version {
             return Err(Stale::Outdated);
         }
-        if let (Some(HoldCause::FirstWave { .. }), Some(wave)) = (self.hold.map(|hold| hold.cause), &mut self.wave) {
+        if let (Some(HoldCause::FirstWave { .. } | HoldCause::TakenBack), Some(wave)) =
+            (self.hold.map(|hold| hold.cause), &mut self.wave)
+        {
             wave.over = true;
         }
         self.hold = None;
