@@ -179,7 +179,7 @@ async fn nobody_decides_about_a_time_that_is_over() {
 #[tokio::test]
 async fn what_was_missed_by_more_than_ten_minutes_asks_its_author() {
     story(async |stage| {
-        for (away, sent) in [(HOUR + 8 * MINUTE, 1), (HOUR + 12 * MINUTE, 0)] {
+        for (away, sent) in [(HOUR + 5 * MINUTE, 1), (HOUR + 12 * MINUTE, 0)] {
             scheduled(stage, HOUR, "停机的时候到点").await?;
             press(stage, "赵磊", "approve").await?;
             stage.settle().await?;
