@@ -9,7 +9,7 @@ use super::inbox::Request;
 use super::letters::{answer, uuid};
 use super::{App, Trouble, audit, authorize, places, press, recall, terms};
 use crate::domain::audit::{Deed as Done, Entry, Row};
-use crate::domain::broadcast::Broadcast;
+use crate::domain::broadcast::{Broadcast, Stale};
 use crate::domain::command::{CommandName, ListFilter};
 use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Deed, Roles};
@@ -100,74 +100,61 @@ pub async fn list(request: &Request<'_>, filter: ListFilter) -> Result<(), Troub
 /// `/cancel ID`: stops what has not been sent yet.
 pub async fn cancel(request: &Request<'_>, id: &BroadcastId) -> Result<(), Trouble> {
     let app = request.app;
-    let mut tx = app.store.begin().await?;
-    let Some(broadcast) = tx.broadcast(id).await? else {
-        drop(tx);
-        return request.finish_with(&answers::no_such_broadcast(Some(id))).await;
-    };
-    let deed = Deed::Press { action: Action::Cancel, of: broadcast.asked() };
-    let mut refusal = None;
-    let said = match app.policy().may(request.person(), &deed) {
-        Err(denied) => {
-            refusal = audit::refusal(app, request.person(), Some(&broadcast), "cancel", denied);
-            help::denied(&denied)
-        }
-        Ok(()) => {
-            let report = Report::of(&tx.batches(id).await?);
-            match broadcast.clone().cancel(request.person(), &report, app.now()) {
-                Err(stale) => {
-                    refusal = audit::refusal(app, request.person(), Some(&broadcast), "cancel", &stale);
-                    text::stale(&stale)
-                }
-                Ok(cancelled) => {
-                    press::write_cancelled(app, &mut tx, &broadcast, cancelled, app.now()).await?;
-                    audit::decided(app, &mut tx, &broadcast, request.person(), Action::Cancel, None).await?;
-                    answers::cancelled(id, report.some_left())
-                }
-            }
-        }
-    };
-    refusal.iter().for_each(|refusal| refusal.record(&mut tx));
-    tx.post(&answer(request, "answer", &said), app.now()).await?;
-    tx.finish_event(request.claim).await?;
-    tx.commit().await?;
-    if let Some(refusal) = refusal {
-        refusal.written(app);
-    }
-    app.wake_all();
-    Ok(())
+    by_word(request, id, Action::Cancel, async |tx, broadcast| {
+        let report = Report::of(&tx.batches(id).await?);
+        let cancelled = match broadcast.clone().cancel(request.person(), &report, app.now()) {
+            Ok(cancelled) => cancelled,
+            Err(stale) => return Ok(Err((text::stale(&stale), stale))),
+        };
+        press::write_cancelled(app, tx, broadcast, cancelled, app.now()).await?;
+        Ok(Ok(answers::cancelled(id, report.some_left())))
+    })
+    .await
 }
 
 /// `/recall ID [BATCH]`: takes back what was sent. Whoever types it has said which one they mean; the answer says what
 /// was done.
 pub async fn recall(request: &Request<'_>, id: &BroadcastId, batch: Option<u32>) -> Result<(), Trouble> {
     let app = request.app;
+    by_word(request, id, Action::Recall, async |tx, broadcast| {
+        let now = app.now();
+        Ok(match recall::order(tx, broadcast, request.person(), batch.map(i64::from), None, [now, now]).await? {
+            Ok(ordered) => Ok(said::begun(id, &ordered.said(batch, &app.zone))),
+            Err(stale) => Err((said::not_begun(id, batch, &stale), stale)),
+        })
+    })
+    .await
+}
+
+/// Does by a command what a button does: whether this person may, the deed, what is written down of it, and the answer,
+/// all in one transaction. `deed` says what it did, or why it is not possible.
+async fn by_word(
+    request: &Request<'_>,
+    id: &BroadcastId,
+    action: Action,
+    deed: impl AsyncFnOnce(&mut Tx, &Broadcast) -> Result<Result<Text, (Text, Stale)>, StoreError>,
+) -> Result<(), Trouble> {
+    let (app, person) = (request.app, request.person());
     let mut tx = app.store.begin().await?;
     let Some(broadcast) = tx.broadcast(id).await? else {
         drop(tx);
         return request.finish_with(&answers::no_such_broadcast(Some(id))).await;
     };
-    let deed = Deed::Press { action: Action::Recall, of: broadcast.asked() };
-    let mut refusal = None;
-    let said = match app.policy().may(request.person(), &deed) {
+    let (said, refusal) = match app.policy().may(person, &Deed::Press { action, of: broadcast.asked() }) {
         Err(denied) => {
-            refusal = audit::refusal(app, request.person(), Some(&broadcast), "recall", denied);
-            help::denied(&denied)
+            let refusal = audit::refusal(app, person, Some(&broadcast), action.as_str(), denied);
+            (help::denied(&denied), refusal)
         }
-        Ok(()) => {
-            let now = app.now();
-            let by = request.person();
-            match recall::order(&mut tx, &broadcast, by, batch.map(i64::from), None, [now, now]).await? {
-                Ok(ordered) => {
-                    audit::decided(app, &mut tx, &broadcast, by, Action::Recall, None).await?;
-                    said::begun(id, &ordered.said(batch, &app.zone))
-                }
-                Err(stale) => {
-                    refusal = audit::refusal(app, by, Some(&broadcast), "recall", &stale);
-                    said::not_begun(id, batch, &stale)
-                }
+        Ok(()) => match deed(&mut tx, &broadcast).await? {
+            Ok(said) => {
+                audit::decided(app, &mut tx, &broadcast, person, action, None).await?;
+                (said, None)
             }
-        }
+            Err((said, stale)) => {
+                let refusal = audit::refusal(app, person, Some(&broadcast), action.as_str(), &stale);
+                (said, refusal)
+            }
+        },
     };
     refusal.iter().for_each(|refusal| refusal.record(&mut tx));
     tx.post(&answer(request, "answer", &said), app.now()).await?;

@@ -37,7 +37,6 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     tx.commit().await?;
     app.wake.cards.notify_one();
     app.wake.letters.notify_one();
-    app.wake.dispatch.notify_one();
     Ok(Step::Worked)
 }
 
@@ -87,9 +86,7 @@ async fn write(
             tx.add_point(&poll.broadcast, Point { at: now, reached, read }, reads::with).await?;
         }
     }
-    // Also where no number has changed: the patience with a first wave may be over.
-    let is_in_waves = broadcast.wave.is_some_and(|wave| !wave.over);
-    if recall != batch.recall || is_in_waves {
+    if recall != batch.recall {
         // The last recall that comes to its end is the end of the broadcast's.
         follow(tx, &poll.broadcast, now).await?;
     } else if changed {

@@ -335,7 +335,8 @@ impl Policy {
 
     fn may_press(&self, person: &OpenId, action: Action, asked: &Asked<'_>) -> Result<(), Denied> {
         let (roles, is_author) = (self.roles(person), person == asked.author);
-        // Taking back is the author's for good: who loses the right to send must still be able to stop.
+        // Taking back stays the author's: who may not send any more must still be able to stop. As long as the bot serves
+        // them at all, that is: a press or a word of somebody without any role is turned away before this is asked.
         if is_author && matches!(action, Action::Cancel | Action::Recall) {
             return Ok(());
         }

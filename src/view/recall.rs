@@ -82,7 +82,7 @@ pub fn begun(id: &BroadcastId, begun: &Begun<'_>) -> Text {
     let recalls = &begun.report.recalls;
     let (what_zh, what_en) = match begun.batch {
         Some(seq) => (format!("第 {seq} 批"), format!("batch {seq}")),
-        None => (format!("{} 批", begun.batches), count(begun.batches, "batch")),
+        None => (format!(" {} 批", begun.batches), count(begun.batches, "batch")),
     };
     let mut lines = Vec::new();
     if begun.batches > 0 {

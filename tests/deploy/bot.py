@@ -76,6 +76,11 @@ class Process:
             self.kill()
             raise AssertionError(f"{self.name} did not stop within {seconds} s\n{tail(self.log)}") from None
 
+    def end(self):
+        """Stops it if it runs, by asking: a master that is killed leaves its workers behind."""
+        if self.running is not None and self.running.poll() is None:
+            self.stop()
+
     def kill(self):
         if self.running is not None and self.running.poll() is None:
             self.running.kill()

@@ -89,7 +89,7 @@ class InFront:
         cls.addClassCleanup(cls.bot.kill)
         cls.bot.start()
         cls.proxy = cls.Proxy(directory.name, cls.bot.address)
-        cls.addClassCleanup(cls.proxy.process.kill)
+        cls.addClassCleanup(cls.proxy.process.end)
         cls.proxy.process.start(cls.answers)
 
     @classmethod

@@ -132,9 +132,9 @@ async fn by_command_it_says_what_it_did_and_only_author_and_approvers_may() {
 
         // 周明 is admin and approver, and the broadcast is not his.
         let answer = stage.ask("周明", &format!("／撤回 {}", id.to_lowercase())).await?;
-        for words in ["正在撤回1 批", "送达 4 人", "企业管理员设置的撤回期限", "读过就是读过"]
+        for words in ["正在撤回 1 批", "送达 4 人", "企业管理员设置的撤回期限", "读过就是读过"]
         {
-            assert!(answer.text.replace("撤回 1", "撤回1").contains(words), "{words}: {}", answer.text);
+            assert!(answer.text.contains(words), "{words}: {}", answer.text);
         }
         assert_eq!((deletes(stage), copies(stage, "刘洋")), (1, (0, 1)));
         assert_eq!((told(stage, "已撤回 4 / 4"), state(stage, &card).await?), (1, State::Recalled));
