@@ -318,7 +318,7 @@ async fn decide_doubt(
     }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
     Ok(Ok(match (after.hold, to) {
-        (Some(_), BatchState::Planned) => Toast::warning(answers::sent_after_go_on()),
+        (Some(_), BatchState::Planned) => Toast::info(answers::sent_after_go_on()),
         _ => Toast::success(answers::doubt_decided(to == BatchState::Planned)),
     }))
 }

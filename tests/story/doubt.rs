@@ -222,6 +222,28 @@ async fn a_doubt_pauses_what_comes_after_it_until_it_is_decided() {
 }
 
 #[tokio::test]
+async fn sending_again_while_it_is_on_hold_is_noted_and_waits_for_the_word_to_go_on() {
+    story_with(&[], crowd(), async |stage| {
+        stage.tenant.fault(Fault::wire("batch_send", When::BeforeAccept, Wire::Html502).after(1));
+        to_the_crowd(stage).await?;
+        stage.bot.stop().await;
+        stage.tenant.later(Duration::from_secs(11 * 60)).await;
+        stage.restart().await?;
+        stage.settle().await?;
+        let toast = press(stage, "王芳", "resend").await?.toast.expect("a toast");
+        // No warning: those say that nothing was changed.
+        assert!(toast.kind == "info" && toast.content.contains("已记下"), "{toast:?}");
+        stage.later(HOUR).await?;
+        assert_eq!(stage.tenant.calls_to("batch_send").len(), 2, "it was on hold");
+        press(stage, "王芳", "confirm").await?;
+        stage.settle().await?;
+        assert_eq!((stage.tenant.calls_to("batch_send").len(), reached(stage)), (4, 450));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_has_not_left_can_be_cancelled_while_a_batch_is_in_doubt() {
     story_with(&[], crowd(), async |stage| {
         stage.tenant.fault(Fault::lost_answer("batch_send"));
