@@ -17,7 +17,7 @@ use crate::config::{Config, PolicyFile};
 use crate::feishu::envelope::Door;
 use crate::feishu::{Feishu, Settings};
 use crate::store::{Store, StoreError};
-use crate::web::{self, Rooms};
+use crate::web;
 
 /// How long running steps may finish after a signal: well below the ten seconds after which containers are killed.
 /// A batch whose call takes longer is in doubt at the next start, as after a crash.
@@ -88,6 +88,11 @@ impl Bot {
             policy: config.policy,
             rules_file: config.policy_file.map(rules_file),
             secrets: config.secrets,
+            door: Door {
+                app_id: config.app_id,
+                verification_token: config.verification_token,
+                encrypt_key: config.encrypt_key,
+            },
             public_url: config.public_url,
             zone: config.zone,
         }));
@@ -96,13 +101,7 @@ impl Bot {
         }
         tidy::begin(&app).await?;
         rosters::begin(&app).await?;
-        let door = Door {
-            app_id: config.app_id,
-            verification_token: config.verification_token,
-            encrypt_key: config.encrypt_key,
-        };
-        let rooms = Arc::new(Rooms { app: Arc::clone(&app), door });
-        let server = web::serve(rooms, listener).map_err(|source| StartError::Listen {
+        let server = web::serve(Arc::clone(&app), listener).map_err(|source| StartError::Listen {
             setting: "LISTEN_ADDR",
             address,
             source,

@@ -179,12 +179,12 @@ impl Settings {
         }
     }
 
-    /// What is logged; checked apart for the same reason.
+    /// What is logged, `otherwise` where nothing is set; checked apart for the same reason.
     ///
     /// # Errors
     /// Something that is no list of levels.
-    pub fn log_levels(&self) -> Result<EnvFilter, WrongSetting> {
-        let levels = given(&self.rust_log).unwrap_or("info,actix_server=warn");
+    pub fn log_levels(&self, otherwise: &str) -> Result<EnvFilter, WrongSetting> {
+        let levels = given(&self.rust_log).unwrap_or(otherwise);
         EnvFilter::try_new(levels).map_err(|_| wrong("RUST_LOG", format!("“{levels}” is no list of levels"), "info"))
     }
 

@@ -7,7 +7,7 @@
 //!
 //! | floor | room | what lives there |
 //! | --- | --- | --- |
-//! | 5 | [`config`], [`bot`], [`audit`], `main` | settings checked once; everything put together, started, stopped politely; the audit chain, checked and printed |
+//! | 5 | [`config`], [`bot`], [`audit`], [`check`], `main` | settings checked once; everything put together, started, stopped politely; the audit chain, checked and printed; a deployment, looked at from outside |
 //! | 4 | [`web`] | HTTP in: bytes to verified events; nothing is decided here |
 //! | 3 | [`app`] | the shell: one step per file, intent, deed, outcome; the only room with a clock |
 //! | 2 | [`feishu`] | one partner: sealing, events, calls, tokens, and what its errors allow |
@@ -51,6 +51,7 @@
 pub mod app;
 pub mod audit;
 pub mod bot;
+pub mod check;
 pub mod config;
 pub mod domain;
 pub mod feishu;

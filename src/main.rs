@@ -8,7 +8,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use feishu_broadcast::app::clock::SystemClock;
 use feishu_broadcast::bot::{Bot, Loops};
+use feishu_broadcast::check::{self, Form};
 use feishu_broadcast::config::{Audit, Cli, Command, LogFormat, WrongSetting};
+use feishu_broadcast::domain::language::Language;
 use feishu_broadcast::{audit, web};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -37,7 +39,12 @@ fn main() -> ExitCode {
         },
     };
     let log = cli.settings.log_format(std::io::stderr().is_terminal());
-    match log.and_then(|format| Ok((format, cli.settings.log_levels()?))) {
+    // What a look finds is its output; the same again in a log helps nobody.
+    let levels = match &cli.command {
+        Some(Command::Check { .. }) => "off",
+        _ => "info,actix_server=warn",
+    };
+    match log.and_then(|format| Ok((format, cli.settings.log_levels(levels)?))) {
         Ok((format, levels)) => start_log(format, levels),
         Err(error) => {
             eprintln!("{error}");
@@ -48,10 +55,7 @@ fn main() -> ExitCode {
         Command::Serve => serve(&cli),
         Command::Healthcheck => healthcheck(&cli),
         Command::Audit { what } => read_audit(&cli, what),
-        Command::Check => {
-            eprintln!("this command does not work yet in this version");
-            ExitCode::FAILURE
-        }
+        Command::Check { json } => look(&cli, json),
     }
 }
 
@@ -202,6 +206,42 @@ fn read_audit(cli: &Cli, what: Audit) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Looks at the deployment.
+fn look(cli: &Cli, json: bool) -> ExitCode {
+    let config = match cli.settings.check() {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(WRONG_SETTING);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the runtime could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let form = if json { Form::Json } else { Form::Lines(language()) };
+    match runtime.block_on(check::check(config, &SystemClock, form, &mut std::io::stdout().lock())) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// English where the locale says so; containers have none, and the bot speaks Chinese first.
+fn language() -> Language {
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| {
+        let value = std::env::var(name).ok()?;
+        (!value.is_empty()).then_some(value)
+    });
+    if locale.is_some_and(|locale| locale.starts_with("en")) { Language::En } else { Language::Zh }
 }
 
 fn serve(cli: &Cli) -> ExitCode {

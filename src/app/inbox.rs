@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::letters::{answer, answer_both};
-use super::{App, LEASE, RENEW_EVERY, Step, Trouble, authorize, commands, menu, recalled, request};
+use super::{App, LEASE, RENEW_EVERY, Step, Trouble, authorize, check, commands, menu, recalled, request};
 use crate::domain::command::{self, Command, CommandErrorKind, CommandName, Said};
 use crate::domain::ids::OpenId;
 use crate::domain::language::Language;
@@ -220,6 +220,7 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
         Command::Login => commands::login(&request).await,
         Command::Logout => commands::logout(&request).await,
         Command::WhoAmI => commands::whoami(&request, roles).await,
+        Command::Check => check::check(&request).await,
         Command::Help(about) => commands::help(&request, roles, about).await,
     }
 }

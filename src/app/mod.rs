@@ -9,6 +9,7 @@ pub mod audience;
 pub mod audit;
 pub mod authorize;
 pub mod cards;
+pub mod check;
 pub mod clock;
 pub mod commands;
 pub mod content;
@@ -55,6 +56,7 @@ use url::Url;
 use crate::domain::ids::{OpenId, Timestamp};
 use crate::domain::policy::Policy;
 use crate::feishu::Feishu;
+use crate::feishu::envelope::Door;
 use crate::feishu::error::CallError;
 use crate::store::pace::Ring;
 use crate::store::{Store, StoreError};
@@ -101,6 +103,8 @@ pub struct App {
     pub rules: rules::Rules,
     pub rosters: rosters::Rosters,
     pub secrets: secrets::Secrets,
+    /// With which pushes are let in.
+    pub door: Door,
     /// The https origin under which browsers reach the bot; without it there is no `/login`.
     pub public_url: Option<Url>,
     /// How times are shown.
@@ -134,6 +138,7 @@ pub struct Parts {
     pub policy: Policy,
     pub rules_file: Option<rules::RulesFile>,
     pub secrets: secrets::Secrets,
+    pub door: Door,
     pub public_url: Option<Url>,
     pub zone: TimeZone,
 }
@@ -153,7 +158,7 @@ pub struct Wake {
 
 impl App {
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, feishu, clock, policy, rules_file, secrets, public_url, zone } = parts;
+        let Parts { store, feishu, clock, policy, rules_file, secrets, door, public_url, zone } = parts;
         Self {
             store,
             feishu,
@@ -161,6 +166,7 @@ impl App {
             rules: rules::Rules::new(policy, rules_file),
             rosters: rosters::Rosters::default(),
             secrets,
+            door,
             public_url,
             zone,
             directory: directory::Directory::new(),

@@ -64,6 +64,11 @@ impl Rules {
         *policy = Arc::new(change(&policy));
     }
 
+    /// Whether the finer rules come from a file.
+    pub fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Why the rules in force are not those of the file as it is now.
     pub fn trouble(&self) -> Option<String> {
         self.file.as_ref().and_then(|file| file.seen().trouble.clone())

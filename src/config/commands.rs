@@ -8,8 +8,14 @@ use crate::domain::audit::chain::Anchor;
 pub enum Command {
     /// Runs the bot: migrates the store, serves HTTP, works until SIGTERM or SIGINT (the default)
     Serve,
-    /// Tests a deployment against the real platform (not in this version yet)
-    Check,
+    /// Looks at a deployment, before it runs or beside it: credentials, clock, bot, scopes, contacts, redirect URL, public
+    /// address, database; names the click that mends it; sends nothing; exits 1 if anything would stop a broadcast.
+    /// In Chinese, or in English where LANG is
+    Check {
+        /// Prints JSON, in both languages
+        #[arg(long)]
+        json: bool,
+    },
     /// Asks the bot that runs here whether it is ready; exit code 0 or 1 (for containers)
     Healthcheck,
     /// Checks or prints the audit chain, beside a running bot as well; needs DATABASE_URL, and to check it SECRET_KEY, or

@@ -55,6 +55,7 @@ pub enum Command {
     Login,
     Logout,
     WhoAmI,
+    Check,
     Help(Option<CommandName>),
 }
 
@@ -70,6 +71,7 @@ impl Command {
             Command::Login => CommandName::Login,
             Command::Logout => CommandName::Logout,
             Command::WhoAmI => CommandName::WhoAmI,
+            Command::Check => CommandName::Check,
             Command::Help(_) => CommandName::Help,
         }
     }
@@ -155,6 +157,7 @@ pub fn parse(said: &Said<'_>) -> Result<Command, CommandError> {
         CommandName::Login => arguments::nothing(&mut line).map(|()| Command::Login)?,
         CommandName::Logout => arguments::nothing(&mut line).map(|()| Command::Logout)?,
         CommandName::WhoAmI => arguments::nothing(&mut line).map(|()| Command::WhoAmI)?,
+        CommandName::Check => arguments::nothing(&mut line).map(|()| Command::Check)?,
         CommandName::Help => Command::Help(arguments::topic(&mut line)?),
     })
 }

@@ -5,6 +5,7 @@ pub mod audience;
 pub mod audit;
 pub mod batch;
 pub mod broadcast;
+pub mod check;
 pub mod command;
 pub mod content;
 pub mod heard;

@@ -48,7 +48,8 @@ impl Roles {
             | CommandName::Recall
             | CommandName::Departments
             | CommandName::Login
-            | CommandName::Logout => Err(Denied::AdminsOnly),
+            | CommandName::Logout
+            | CommandName::Check => Err(Denied::AdminsOnly),
         }
     }
 }
@@ -279,6 +280,10 @@ impl Policy {
     /// When nothing may leave.
     pub fn quiet(&self) -> Option<&QuietHours> {
         self.rules.quiet.as_ref()
+    }
+
+    pub fn approvers(&self) -> &People {
+        &self.approvers
     }
 
     pub fn admins(&self) -> &People {

@@ -70,7 +70,7 @@ pub enum SetupError {
 /// Feishu, as one app speaks to it. Cheap to clone; clones share connections and the token.
 #[derive(Debug, Clone)]
 pub struct Feishu {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     pub(super) settings: Settings,
     tokens: TenantTokens,
     /// Calls that Feishu asked to leave alone for a while.
@@ -195,6 +195,15 @@ impl Feishu {
         Ok(Self { http, settings, tokens: TenantTokens::default(), paused: Cache::builder().build() })
     }
 
+    /// Origin of the Open API.
+    pub fn open_url(&self) -> &Url {
+        &self.settings.open_url
+    }
+
+    pub fn app_id(&self) -> &str {
+        &self.settings.app_id
+    }
+
     /// Who the bot is, and whether it is enabled.
     ///
     /// # Errors
@@ -263,12 +272,17 @@ impl Feishu {
         self.tokens.get(now, || self.fetch_tenant_token()).await
     }
 
-    async fn fetch_tenant_token(&self) -> Result<Fetched, CallError> {
+    /// The app's sign-in.
+    pub(super) fn credentials(&self) -> Ask<'static> {
         let credentials = json!({
             "app_id": self.settings.app_id,
             "app_secret": self.settings.app_secret.expose_secret(),
         });
-        let answer = self.ask(&Ask::post(Call::TenantToken, &credentials), None).await?;
+        Ask::post(Call::TenantToken, &credentials)
+    }
+
+    async fn fetch_tenant_token(&self) -> Result<Fetched, CallError> {
+        let answer = self.ask(&self.credentials(), None).await?;
         match text(&answer.body, "/tenant_access_token").filter(|token| !token.is_empty()) {
             Some(token) => Ok(Fetched {
                 token: token.into(),
@@ -305,7 +319,7 @@ impl Feishu {
         answer
     }
 
-    async fn send(&self, ask: &Ask<'_>, token: Option<&SecretString>) -> Result<Response, CallError> {
+    pub(super) async fn send(&self, ask: &Ask<'_>, token: Option<&SecretString>) -> Result<Response, CallError> {
         let call = ask.call;
         let mut request = self
             .http

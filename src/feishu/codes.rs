@@ -34,10 +34,12 @@ pub enum Call {
     GroupMembers,
     OauthToken,
     UserInfo,
+    GrantedScopes,
+    ContactRange,
 }
 
 impl Call {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::TenantToken,
         Self::BotInfo,
         Self::SendMessage,
@@ -62,6 +64,8 @@ impl Call {
         Self::GroupMembers,
         Self::OauthToken,
         Self::UserInfo,
+        Self::GrantedScopes,
+        Self::ContactRange,
     ];
 
     /// The path below the origin; a segment that begins with a colon stands for an id.
@@ -91,6 +95,8 @@ impl Call {
             Self::GroupMembers => "/open-apis/contact/v3/group/:group_id/member/simplelist",
             Self::OauthToken => "/open-apis/authen/v2/oauth/token",
             Self::UserInfo => "/open-apis/authen/v1/user_info",
+            Self::GrantedScopes => "/open-apis/application/v6/scopes",
+            Self::ContactRange => "/open-apis/contact/v3/scopes",
         }
     }
 
@@ -121,6 +127,8 @@ impl Call {
             Self::GroupMembers => "group_members",
             Self::OauthToken => "oauth_token",
             Self::UserInfo => "user_info",
+            Self::GrantedScopes => "granted_scopes",
+            Self::ContactRange => "contact_range",
         }
     }
 
@@ -140,7 +148,9 @@ impl Call {
             | Self::Person
             | Self::People
             | Self::DepartmentMembers
-            | Self::GroupMembers => CONTACTS,
+            | Self::GroupMembers
+            | Self::ContactRange => CONTACTS,
+            Self::GrantedScopes => APPLICATION,
             Self::BotInfo | Self::OauthToken | Self::UserInfo => Table::EMPTY,
         }
     }
@@ -250,6 +260,9 @@ const BATCH_SEND: Table = Table {
     unknown: &[10002, 2200, 1500, 1663, 1668, 5000, 10101],
     ..Table::EMPTY
 };
+
+/// Source: the page "Query the authorization status of a tenant".
+const APPLICATION: Table = Table { fix_setup: &[212100], ..Table::EMPTY };
 
 /// Sources: the pages of `get_progress` and `read_user`. `230030` (id not found) also comes in the first minute after
 /// a batch was accepted, so it is worth asking again; whoever polls has an end of its own.

@@ -32,6 +32,9 @@ pub const BATCH_IDS_MAX: usize = 50;
 /// The root of the company, in both kinds of id.
 pub(super) const ROOT: &str = "0";
 
+/// The root may not be listed, since the contact range is not everybody. Source: "Get child departments".
+pub const ROOT_OUT_OF_RANGE: i64 = 40_004;
+
 /// One department, as far as our scopes let us see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Department {

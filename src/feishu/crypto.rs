@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// Bytes of one AES block, and so of the IV in front of the ciphertext.
-const BLOCK_BYTES: usize = 16;
+pub const BLOCK_BYTES: usize = 16;
 
 /// The text was not sealed with our key, or was not sealed at all. Deliberately without a reason: telling bad base64
 /// from bad padding is what a padding oracle lives on.

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::crypto::{open, same_secret, signature_matches};
@@ -167,6 +167,11 @@ impl Door {
             return Err(Refused::Unauthorized(Distrust::App));
         }
         Ok(Push::Event { event: Box::new(Event::from_value(&body)?), body: plain })
+    }
+
+    /// The token that every push carries, for a push of our own.
+    pub(super) fn token(&self) -> &str {
+        self.verification_token.expose_secret()
     }
 
     fn check_token(&self, presented: Option<&str>) -> Result<(), Refused> {

@@ -10,10 +10,10 @@
 use std::path::PathBuf;
 
 use sqlx::any::AnyRow;
-use sqlx::any::install_default_drivers;
 use sqlx::{AnyConnection, Connection, Row as _};
 
-use super::{Engine, MIGRATOR, Store, StoreError, Tx, life};
+use super::look::{self, Unfit};
+use super::{Engine, Store, StoreError, Tx};
 use crate::domain::audit::chain::{ChainKey, Head};
 use crate::domain::audit::{Deed, Entry, Row};
 use crate::domain::ids::{BroadcastId, Timestamp};
@@ -196,13 +196,6 @@ pub enum NoChain {
     Store(#[from] StoreError),
 }
 
-impl From<sqlx::Error> for NoChain {
-    fn from(error: sqlx::Error) -> Self {
-        // Here nobody is there to try again: the database's own words say most.
-        Self::Store(StoreError::Database(error))
-    }
-}
-
 /// Rows of the chain in their order, and the head as it was at the same moment.
 #[derive(Debug)]
 pub struct Page {
@@ -224,27 +217,12 @@ impl Reader {
     /// # Errors
     /// What is wrong with it: not there, never used, of another version, or not to be reached.
     pub async fn open(url: &str) -> Result<Self, NoChain> {
-        install_default_drivers();
-        let engine = Engine::of(url);
-        if let Some(path) = life::database_path(url).filter(|path| engine == Engine::Sqlite && !path.exists()) {
-            return Err(NoChain::Missing(path));
-        }
-        let mut connection = AnyConnection::connect(&read_only(engine, url)).await?;
-        let has_versions = match engine {
-            Engine::Sqlite => "select 1 from sqlite_master where name = '_sqlx_migrations'",
-            Engine::Postgres => "select 1 from pg_class where oid = to_regclass('_sqlx_migrations')",
-        };
-        if sqlx::query(has_versions).fetch_optional(&mut connection).await?.is_none() {
-            return Err(NoChain::Empty);
-        }
-        let row = sqlx::query("select coalesce(max(version), 0) as version from _sqlx_migrations");
-        let found: i64 = row.fetch_one(&mut connection).await?.try_get("version")?;
-        let known = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
-        match found {
-            0 => Err(NoChain::Empty),
-            found if found < SINCE => Err(NoChain::Older { found }),
-            found if found > known => Err(NoChain::Newer { found, known }),
-            _ => Ok(Self { connection, engine }),
+        match look::open(url).await? {
+            Ok((_, found)) if found < SINCE => Err(NoChain::Older { found }),
+            Ok((connection, _)) => Ok(Self { connection, engine: Engine::of(url) }),
+            Err(Unfit::Missing(path)) => Err(NoChain::Missing(path)),
+            Err(Unfit::Empty) => Err(NoChain::Empty),
+            Err(Unfit::Newer { found, known }) => Err(NoChain::Newer { found, known }),
         }
     }
 
@@ -264,32 +242,5 @@ impl Reader {
         let more = i64::try_from(rows.len()).is_ok_and(|rows| rows == PAGE);
         let head = head.as_ref().map(read_head).transpose()?;
         Ok(Page { head, rows: rows.iter().map(read).collect::<Result<_, _>>()?, more })
-    }
-}
-
-/// The address of a database that is only to be read. On SQLite whatever it said about how to open it is replaced.
-fn read_only(engine: Engine, url: &str) -> String {
-    if engine == Engine::Postgres {
-        return url.to_owned();
-    }
-    let (file, options) = url.split_once('?').unwrap_or((url, ""));
-    let kept = options.split('&').filter(|option| !option.is_empty() && !option.starts_with("mode="));
-    let options: Vec<&str> = kept.chain(["mode=ro"]).collect();
-    format!("{file}?{}", options.join("&"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_opened_for_reading_whatever_the_address_says() {
-        for (url, expect) in [
-            ("sqlite://bot.db", "sqlite://bot.db?mode=ro"),
-            ("sqlite:///var/bot.db?mode=rwc", "sqlite:///var/bot.db?mode=ro"),
-            ("sqlite://bot.db?mode=rw&cache=shared", "sqlite://bot.db?cache=shared&mode=ro"),
-        ] {
-            assert_eq!(read_only(Engine::of(url), url), expect);
-        }
     }
 }

@@ -23,6 +23,7 @@ pub mod inbox;
 pub mod languages;
 pub mod letters;
 pub mod life;
+pub mod look;
 pub mod notice;
 pub mod pace;
 pub mod polls;
@@ -189,6 +190,11 @@ impl Store {
         };
         let accepting = accept::Accepting::start(accept, durable.clone());
         Ok(Self { engine, url: url.into(), write, read, durable, accepting, life, chain: Arc::new(chain) })
+    }
+
+    /// How it looks from outside.
+    pub async fn look(&self) -> crate::domain::check::Database {
+        look::look(&self.url).await
     }
 
     /// Which database this is.

@@ -86,7 +86,7 @@ fn app(code: i64) -> Option<Advice> {
             "本企业本月的 API 调用额度已用完。请企业管理员升级套餐，或等到下月。",
             "The company's API quota for this month is used up. The company admin must raise the plan, or wait.",
         ),
-        99991662 | 99991673 => NOT_IN_TENANT,
+        99991662 | 99991673 | 212100 => NOT_IN_TENANT,
         99991672 => say(
             "应用缺少权限。请在开发者后台 > 权限管理中开通所列权限，然后发布新版本。",
             "The app lacks a scope. In the console, request the scopes named under Permissions, then publish a version.",

@@ -140,6 +140,10 @@ fn manual(name: CommandName) -> Text {
             ),
         ],
         CommandName::Departments | CommandName::Logout | CommandName::WhoAmI | CommandName::Help => vec![],
+        CommandName::Check => vec![Text::new(
+            "逐项检查凭证、权限、通讯录、外网地址和数据库，并说出该点哪里；不会发送任何东西。",
+            "Looks at credentials, scopes, contacts, public address and database, and names the click that mends it; nothing is sent.",
+        )],
     };
     let other =
         Text::new(format!("也可以写成 /{}", name.english()), format!("The Chinese name is /{}", name.chinese()));
@@ -158,6 +162,7 @@ fn does(name: CommandName) -> Text {
         CommandName::Login => Text::new("授权按名称查找部门", "authorizes the search by name"),
         CommandName::Logout => Text::new("删除这项授权", "forgets that authorization"),
         CommandName::WhoAmI => Text::new("你的 open_id、角色和授权", "your open_id, roles and authorization"),
+        CommandName::Check => Text::new("检查机器人的设置是否齐全", "looks whether the bot is set up in full"),
         CommandName::Help => Text::new("某个命令的详细用法", "more about one command"),
     }
 }
@@ -175,7 +180,7 @@ fn called(name: CommandName, word_zh: &str, word_en: &str) -> Text {
         CommandName::List => (" pending", " pending"),
         CommandName::Departments => (" 销售", " Sales"),
         CommandName::Help => (" 群发", " broadcast"),
-        CommandName::Login | CommandName::Logout | CommandName::WhoAmI => ("", ""),
+        CommandName::Login | CommandName::Logout | CommandName::WhoAmI | CommandName::Check => ("", ""),
     };
     Text::new(format!("/{word_zh}{zh}"), format!("/{word_en}{en}"))
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub mod advice;
 pub mod answers;
 pub mod cards;
+pub mod check;
 pub mod content;
 pub mod hand;
 pub mod help;

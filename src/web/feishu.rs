@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-use super::Rooms;
+use crate::app::App;
 use crate::app::{press, stranger};
 use crate::feishu::envelope::{Distrust, Headers, Push, Refused};
 use crate::feishu::event::{Event, EventKey, EventKind};
@@ -56,15 +56,15 @@ impl Outcome {
 }
 
 /// Both routes, both kinds of push.
-pub async fn push(request: HttpRequest, payload: web::Payload, rooms: web::Data<Rooms>) -> HttpResponse {
+pub async fn push(request: HttpRequest, payload: web::Payload, app: web::Data<App>) -> HttpResponse {
     let began = Instant::now();
-    let (outcome, response) = answer(&request, payload, &rooms).await;
+    let (outcome, response) = answer(&request, payload, &app).await;
     metrics::counter!("feishu_broadcast_events_total", "outcome" => outcome.label()).increment(1);
     metrics::histogram!("feishu_broadcast_acknowledge_seconds").record(began.elapsed().as_secs_f64());
     response
 }
 
-async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<Rooms>) -> (Outcome, HttpResponse) {
+async fn answer(request: &HttpRequest, payload: web::Payload, app: &web::Data<App>) -> (Outcome, HttpResponse) {
     let deadline = tokio::time::Instant::now() + ANSWER_WITHIN;
     let body = match read(payload, deadline).await {
         Ok(body) => body,
@@ -76,8 +76,8 @@ async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<
         nonce: header("X-Lark-Request-Nonce"),
         signature: header("X-Lark-Signature"),
     };
-    let now = rooms.app.now();
-    let (event, body) = match rooms.door.enter(&headers, &body, now) {
+    let now = app.now();
+    let (event, body) = match app.door.enter(&headers, &body, now) {
         Ok(Push::Challenge(challenge)) => {
             tracing::info!("Feishu checked the request address");
             return (Outcome::Challenge, HttpResponse::Ok().json(json!({ "challenge": challenge })));
@@ -93,7 +93,7 @@ async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<
     };
     match &event.kind {
         EventKind::CardAction(action) => {
-            let pressed = press::press(&rooms.app, event.key.as_str(), action);
+            let pressed = press::press(app, event.key.as_str(), action);
             let toast = match tokio::time::timeout_at(deadline, pressed).await {
                 Ok(Ok(toast)) => toast,
                 Ok(Err(error)) => {
@@ -108,7 +108,7 @@ async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<
         | EventKind::TokenRevoked { .. }
         | EventKind::MessageRecalled { .. }
         | EventKind::Menu { .. }
-        | EventKind::Entered { .. } => take(rooms, event, body, deadline).await,
+        | EventKind::Entered { .. } => take(app, event, body, deadline).await,
         // A card waits for an answer of its own kind, also where the press does not say who pressed.
         EventKind::Unknown if event.event_type == "card.action.trigger" => {
             tracing::warn!("a press without an operator changed nothing");
@@ -123,7 +123,7 @@ async fn answer(request: &HttpRequest, payload: web::Payload, rooms: &web::Data<
 
 /// Stores an event, or answers a stranger without storing anything.
 async fn take(
-    rooms: &web::Data<Rooms>,
+    app: &web::Data<App>,
     event: Event,
     body: Vec<u8>,
     deadline: tokio::time::Instant,
@@ -134,8 +134,8 @@ async fn take(
             if !message.sender_is_user {
                 return (Outcome::Ignored, acknowledged());
             }
-            if rooms.app.policy().roles(&message.sender).is_stranger() {
-                stranger::answer(&rooms.app, message);
+            if app.policy().roles(&message.sender).is_stranger() {
+                stranger::answer(app, message);
                 return (Outcome::Stranger, acknowledged());
             }
             (Kind::Message, message.sender.to_string())
@@ -146,18 +146,18 @@ async fn take(
         // In nobody's queue: it must not wait for the command that it takes back.
         EventKind::MessageRecalled { .. } => (Kind::Message, String::new()),
         EventKind::Menu { person, .. } => {
-            if rooms.app.policy().roles(&person).is_stranger() {
-                stranger::answer_person(&rooms.app, person);
+            if app.policy().roles(&person).is_stranger() {
+                stranger::answer_person(app, person);
                 return (Outcome::Stranger, acknowledged());
             }
             (Kind::Message, person.to_string())
         }
         EventKind::Entered { person } => {
-            if rooms.app.policy().roles(&person).is_stranger() {
+            if app.policy().roles(&person).is_stranger() {
                 return (Outcome::Ignored, acknowledged());
             }
             // Feishu says so each time; all of a day is one.
-            key = EventKey::of_greeting(&person, &view::day(rooms.app.now(), &rooms.app.zone));
+            key = EventKey::of_greeting(&person, &view::day(app.now(), &app.zone));
             (Kind::Message, person.to_string())
         }
         EventKind::CardAction(_) | EventKind::Unknown => {
@@ -166,10 +166,10 @@ async fn take(
     };
     // JSON that was parsed is UTF-8.
     let Ok(body) = String::from_utf8(body) else { return (Outcome::Ignored, acknowledged()) };
-    let arrival = Arrival { key: key.to_string(), kind, person, body, received_at: rooms.app.now() };
-    match tokio::time::timeout_at(deadline, rooms.app.store.accept(arrival)).await {
+    let arrival = Arrival { key: key.to_string(), kind, person, body, received_at: app.now() };
+    match tokio::time::timeout_at(deadline, app.store.accept(arrival)).await {
         Ok(Ok(Seen::First)) => {
-            rooms.app.wake.inbox.notify_one();
+            app.wake.inbox.notify_one();
             (Outcome::Accepted, acknowledged())
         }
         Ok(Ok(Seen::Again)) => (Outcome::Repeated, acknowledged()),

@@ -18,7 +18,6 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use serde_json::json;
 
 use crate::app::App;
-use crate::feishu::envelope::Door;
 
 /// Threads that answer. Verifying and decrypting is all they do; two of them fill two cores.
 const THREADS_MAX: usize = 2;
@@ -39,22 +38,16 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// 3 s.
 const ACKNOWLEDGE_BUCKETS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0];
 
-/// What every route needs.
-pub struct Rooms {
-    pub app: Arc<App>,
-    pub door: Door,
-}
-
 /// Serves the public routes on a listener that is already bound.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve(rooms: Arc<Rooms>, listener: TcpListener) -> std::io::Result<Server> {
+pub fn serve(app: Arc<App>, listener: TcpListener) -> std::io::Result<Server> {
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS_MAX));
-    let rooms = web::Data::from(rooms);
+    let app = web::Data::from(app);
     let server = HttpServer::new(move || {
         HttpApp::new()
-            .app_data(rooms.clone())
+            .app_data(app.clone())
             .service(
                 web::resource("/feishu/event")
                     .route(web::post().to(feishu::push))
@@ -132,9 +125,9 @@ async fn healthz() -> HttpResponse {
 }
 
 /// Ready to take events: the store answers, holds our tables and takes writes. Feishu's own state does not matter for that.
-async fn readyz(rooms: web::Data<Rooms>) -> HttpResponse {
-    let ping = tokio::time::timeout(READY_WAIT, rooms.app.store.ping()).await;
-    if matches!(ping, Ok(Ok(()))) && rooms.app.store.takes_writes() {
+async fn readyz(app: web::Data<App>) -> HttpResponse {
+    let ping = tokio::time::timeout(READY_WAIT, app.store.ping()).await;
+    if matches!(ping, Ok(Ok(()))) && app.store.takes_writes() {
         HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json!({ "status": "ready" }))
     } else {
         HttpResponse::ServiceUnavailable()

@@ -5,7 +5,7 @@ use actix_web::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE, LOCA
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::Rooms;
+use crate::app::App;
 use crate::app::authorize::{self, Ended};
 use crate::view::{Language, page};
 
@@ -23,13 +23,9 @@ pub struct CallbackQuery {
 }
 
 /// `GET /oauth/start?state=…`: from the button on the login card to Feishu's consent page.
-pub async fn start(
-    request: HttpRequest,
-    query: Option<web::Query<StartQuery>>,
-    rooms: web::Data<Rooms>,
-) -> HttpResponse {
+pub async fn start(request: HttpRequest, query: Option<web::Query<StartQuery>>, app: web::Data<App>) -> HttpResponse {
     let link = query.map(|query| query.into_inner().state).unwrap_or_default();
-    match authorize::start(&rooms.app, &link) {
+    match authorize::start(&app, &link) {
         Some(consent) => HttpResponse::Found()
             .insert_header((LOCATION, consent.as_str()))
             .insert_header((CACHE_CONTROL, "no-store"))
@@ -43,11 +39,11 @@ pub async fn start(
 pub async fn callback(
     request: HttpRequest,
     query: Option<web::Query<CallbackQuery>>,
-    rooms: web::Data<Rooms>,
+    app: web::Data<App>,
 ) -> HttpResponse {
     let Some(query) = query else { return html(&request, &Ended::BadLink) };
     let query = query.into_inner();
-    let ended = authorize::finish(&rooms.app, &query.state, query.code.as_deref()).await;
+    let ended = authorize::finish(&app, &query.state, query.code.as_deref()).await;
     html(&request, &ended)
 }
 

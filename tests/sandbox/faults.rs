@@ -195,6 +195,8 @@ pub struct Switches {
     pub claims_headcount: Option<u64>,
     /// A token reply says this many seconds, whatever is true.
     pub claims_expiry_s: Option<i64>,
+    /// How far the platform's clock is ahead of the tenant's, in ms.
+    pub clock_ahead_ms: i64,
     /// Scopes that consent never grants.
     pub consent_withholds: Vec<String>,
 }
@@ -216,6 +218,7 @@ impl Default for Switches {
             rates: true,
             claims_headcount: None,
             claims_expiry_s: None,
+            clock_ahead_ms: 0,
             consent_withholds: vec![],
         }
     }

@@ -17,10 +17,11 @@ pub mod uploads;
 pub mod wire;
 
 use std::net::TcpListener;
-use std::time::Instant;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
+use actix_web::http::header::Date;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 
@@ -178,7 +179,7 @@ fn read(request: &HttpRequest, bytes: &web::Bytes) -> Ask {
 async fn answer(request: HttpRequest, bytes: web::Bytes, door: web::Data<Door>) -> HttpResponse {
     let began = Instant::now();
     let mut ask = read(&request, &bytes);
-    let outcome = door.tenant.with(|world| {
+    let (outcome, now) = door.tenant.with(|world| {
         world.settle();
         let outcome = gate::answer(world, door.origin, &mut ask);
         let dropped = outcome.wire.is_some_and(wire::leaves_no_answer);
@@ -202,12 +203,14 @@ async fn answer(request: HttpRequest, bytes: web::Bytes, door: web::Data<Door>) 
             fault: outcome.fault.clone(),
         };
         remember(&mut world.calls, call);
-        outcome
+        (outcome, world.now() + world.switches.clock_ahead_ms)
     });
     let reply = &outcome.reply;
     let status = StatusCode::from_u16(reply.status).expect("the simulator answers with real statuses");
     let mut response = HttpResponse::build(status);
     response.insert_header(("Content-Type", reply.content_type.clone()));
+    let date = UNIX_EPOCH + Duration::from_millis(now.unsigned_abs());
+    response.insert_header(Date(date.into()));
     response.insert_header(("X-Tt-Logid", format!("20261201{:024}", began.elapsed().as_nanos())));
     for (name, value) in &reply.headers {
         response.insert_header((name.as_str(), value.as_str()));

@@ -28,6 +28,8 @@ pub struct App {
     pub redirect_uris: Vec<String>,
     /// Scopes of the app's own identity.
     pub tenant_scopes: BTreeSet<String>,
+    /// Scopes of the same kind that nobody has agreed to yet.
+    pub waiting_scopes: BTreeSet<String>,
     /// Scopes that people may grant.
     pub user_scopes: BTreeSet<String>,
     /// 2 is "enabled".
@@ -77,6 +79,7 @@ impl App {
             tenant_key: "2ca1d211f64f6438".into(),
             bot_open_id: id_of("ou_", "bot", "群发助手", 32),
             redirect_uris: vec![],
+            waiting_scopes: BTreeSet::new(),
             tenant_scopes: TENANT_SCOPES.map(str::to_owned).into(),
             user_scopes: USER_SCOPES.map(str::to_owned).into(),
             bot_status: 2,

@@ -9,6 +9,7 @@ mod stage;
 mod approve;
 mod ask;
 mod audit;
+mod check;
 mod contents;
 mod crash;
 mod doubt;

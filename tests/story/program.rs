@@ -76,7 +76,7 @@ fn command(directory: &Path, settings: &[(String, String)], args: &[&str]) -> Co
 }
 
 /// Runs the program to its end, which must come soon.
-fn run(directory: &Path, settings: &[(String, String)], args: &[&str]) -> Output {
+pub(crate) fn run(directory: &Path, settings: &[(String, String)], args: &[&str]) -> Output {
     let (out, err) = (directory.join("stdout"), directory.join("stderr"));
     let file = |path: &Path| std::fs::File::create(path).expect("a file in our own directory");
     let mut command = command(directory, settings, args);

@@ -23,6 +23,7 @@ pub enum CommandName {
     Login,
     Logout,
     WhoAmI,
+    Check,
     Help,
 }
 
@@ -31,7 +32,7 @@ const PHRASES: [&str; 6] = ["消息", "信息", "通知", "公告", "一下", "�
 
 impl CommandName {
     /// All commands, in the order of the help.
-    pub const ALL: [CommandName; 10] = [
+    pub const ALL: [CommandName; 11] = [
         CommandName::Broadcast,
         CommandName::Status,
         CommandName::List,
@@ -41,6 +42,7 @@ impl CommandName {
         CommandName::Login,
         CommandName::Logout,
         CommandName::WhoAmI,
+        CommandName::Check,
         CommandName::Help,
     ];
 
@@ -56,6 +58,7 @@ impl CommandName {
             CommandName::Login => "login",
             CommandName::Logout => "logout",
             CommandName::WhoAmI => "whoami",
+            CommandName::Check => "check",
             CommandName::Help => "help",
         }
     }
@@ -72,6 +75,7 @@ impl CommandName {
             CommandName::Login => "登录",
             CommandName::Logout => "登出",
             CommandName::WhoAmI => "我是谁",
+            CommandName::Check => "检查",
             CommandName::Help => "帮助",
         }
     }
@@ -97,7 +101,7 @@ impl CommandName {
 
     /// Whether words may follow.
     fn takes_words(self) -> bool {
-        !matches!(self, CommandName::Login | CommandName::Logout | CommandName::WhoAmI)
+        !matches!(self, CommandName::Login | CommandName::Logout | CommandName::WhoAmI | CommandName::Check)
     }
 }
 

@@ -53,6 +53,13 @@ pub fn bot_info(world: &mut World, _: &Ask) -> Reply {
     Reply::json(200, json!({"code": 0, "msg": "ok", "bot": bot}))
 }
 
+/// `application/v6/scopes`: what the tenant granted, and what the app has asked for in vain so far.
+pub fn scopes(world: &mut World, _: &Ask) -> Reply {
+    let one = |status: i64| move |scope: &String| json!({"scope_name": scope, "grant_status": status});
+    let (granted, waiting) = (world.app.tenant_scopes.iter().map(one(1)), world.app.waiting_scopes.iter().map(one(2)));
+    Reply::ok(json!({"scopes": granted.chain(waiting).collect::<Vec<_>>()}))
+}
+
 /// Whose token this is, or the refusal.
 ///
 /// # Errors

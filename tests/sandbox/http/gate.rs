@@ -95,6 +95,7 @@ pub const ROUTES: &[Route] = &[
     route("users.get", "GET", "/open-apis/contact/v3/users/:id", Takes::Either, Tier::Four, USERS, contacts::user),
     route("groups.members", "GET", "/open-apis/contact/v3/group/:id/member/simplelist", Takes::Tenant, Tier::Four, GROUP, groups::members),
     route("scopes", "GET", "/open-apis/contact/v3/scopes", Takes::Tenant, Tier::Four, CONTACT, contacts::scopes),
+    route("application.scopes", "GET", "/open-apis/application/v6/scopes", Takes::Tenant, Tier::Special, NO_SCOPES, auth::scopes),
     route("bot_info", "GET", "/open-apis/bot/v3/info", Takes::Tenant, Tier::Unlisted, NO_SCOPES, auth::bot_info),
     route("batch_send", "POST", "/open-apis/message/v4/batch_send/", Takes::Tenant, Tier::Four, NO_SCOPES, batches::send),
     route("batch.progress", "GET", "/open-apis/im/v1/batch_messages/:id/get_progress", Takes::Tenant, Tier::Four, BATCH, batches::progress),

@@ -167,13 +167,6 @@ fn a_rule_that_cannot_apply_stops_the_start_with_its_line() {
 }
 
 #[test]
-fn what_comes_with_a_later_version_says_so() {
-    let here = directory();
-    let line = one_line(&run(here.path(), &enough(), &["check"]), 1);
-    assert!(line.contains("this version"), "{line}");
-}
-
-#[test]
 fn a_database_that_is_not_there_is_said_without_its_password() {
     let here = directory();
     let url = "postgres://bot:hunter2@127.0.0.1:1/bot";

@@ -1,0 +1,250 @@
+//! A look at the whole deployment: the platform's side of the app, our own addresses, the database. It changes nothing
+//! and sends nothing to anybody.
+//!
+//! The same look answers `feishu-broadcast check`, before the bot runs or beside it, and `/check` in a chat.
+
+use std::collections::BTreeSet;
+
+use jiff::tz::TimeZone;
+use url::Url;
+
+use super::authorize::redirect_uri;
+use super::clock::Clock;
+use super::inbox::Request;
+use super::{App, Trouble};
+use crate::domain::check::{Database, Finding, Knock, NEEDS, Subject};
+use crate::domain::ids::{OpenId, Timestamp};
+use crate::domain::policy::Policy;
+use crate::feishu::contacts::ROOT_OUT_OF_RANGE;
+use crate::feishu::crypto::BLOCK_BYTES;
+use crate::feishu::envelope::Door;
+use crate::feishu::error::CallError;
+use crate::feishu::oauth::SCOPES;
+use crate::feishu::people::{PEOPLE_IDS_MAX, PersonIdKind};
+use crate::feishu::setup::ConsentPage;
+use crate::feishu::{Class, Feishu};
+use crate::view::Text;
+use crate::view::check::{Console, in_chat, line, sum};
+
+/// Enabled. Source: contract "bot identity".
+const ENABLED: u64 = 2;
+
+/// This open_id belongs to another app. Source: "Generic error codes".
+const OTHER_APPS_ID: i64 = 99_992_361;
+
+/// What is looked at.
+pub struct Site<'a> {
+    pub feishu: &'a Feishu,
+    pub door: &'a Door,
+    pub clock: &'a dyn Clock,
+    pub policy: &'a Policy,
+    /// Whether the rules are of a file, and what is wrong with it now.
+    pub policy_file: bool,
+    pub policy_trouble: Option<String>,
+    pub public_url: Option<&'a Url>,
+    pub zone: &'a TimeZone,
+    pub database: Database,
+}
+
+/// `/check`: the look, a line each.
+pub async fn check(request: &Request<'_>) -> Result<(), Trouble> {
+    let app = request.app;
+    let policy = app.policy();
+    let found = look(&Site {
+        feishu: &app.feishu,
+        door: &app.door,
+        clock: app.clock.as_ref(),
+        policy: &policy,
+        policy_file: app.rules.has_file(),
+        policy_trouble: app.rules.trouble(),
+        public_url: app.public_url.as_ref(),
+        zone: &app.zone,
+        database: app.store.look().await,
+    })
+    .await;
+    let console = console(app);
+    let lines: Vec<_> = found.iter().map(|finding| line(finding, &console, &app.zone)).collect();
+    let said: Vec<Text> = lines.iter().map(in_chat).chain([sum(&lines)]).collect();
+    request.finish_privately(&Text::lines(&said)).await
+}
+
+fn console(app: &App) -> Console {
+    Console::of(app.feishu.open_url(), app.feishu.app_id())
+}
+
+/// Looks at everything, in the order of [`Subject`].
+pub async fn look(site: &Site<'_>) -> Vec<Finding> {
+    let mut found = vec![];
+    if signs_in(site, &mut found).await {
+        bot(site, &mut found).await;
+        scopes(site, &mut found).await;
+        contacts(site, &mut found).await;
+        people(site, &mut found).await;
+    } else {
+        found.push(Finding::NotLookedAt);
+    }
+    match site.public_url {
+        Some(public_url) => {
+            consent(site, public_url, &mut found).await;
+            addresses(site, public_url, &mut found).await;
+        }
+        None => found.push(Finding::NoPublicUrl),
+    }
+    found.push(if site.door.encrypt_key.is_some() { Finding::Sealed } else { Finding::PlainText });
+    found.push(Finding::Store(site.database.clone()));
+    let name = site.zone.iana_name().unwrap_or("UTC").to_owned();
+    found.push(Finding::TimeZone { name, now: site.clock.now() });
+    let (file, trouble) = (site.policy_file, site.policy_trouble.clone());
+    found.push(Finding::Policy { file, trouble, required: site.policy.approvals_required() });
+    found.push(Finding::SendingUnproven);
+    found
+}
+
+/// What a call that failed says about `subject`.
+fn failed(subject: Subject, error: &CallError) -> Finding {
+    match (error.code(), error.silence()) {
+        (Some(code), _) => Finding::Refused { subject, code, scopes: error.scopes().to_vec() },
+        (None, Some(why)) => Finding::Silent { subject, why },
+        // A refusal has a code; what has none is silence.
+        (None, None) => Finding::Silent { subject, why: crate::domain::check::Silence::Nonsense },
+    }
+}
+
+async fn signs_in(site: &Site<'_>, found: &mut Vec<Finding>) -> bool {
+    match site.feishu.sign_in().await {
+        Err(error) => {
+            found.push(failed(Subject::Credentials, &error));
+            false
+        }
+        Ok((dated, signed_in)) => {
+            let signs_in = signed_in.is_ok();
+            found.push(match signed_in {
+                Ok(()) => Finding::SignedIn,
+                Err(error) => failed(Subject::Credentials, &error),
+            });
+            found.push(match dated {
+                Some(platform) => Finding::Clock { ahead_ms: site.clock.now().0.saturating_sub(platform.0) },
+                None => Finding::ClockUnknown,
+            });
+            signs_in
+        }
+    }
+}
+
+async fn bot(site: &Site<'_>, found: &mut Vec<Finding>) {
+    found.push(match site.feishu.bot_info(site.clock.now()).await {
+        Ok(bot) => match bot.activate_status {
+            Some(status) if status != ENABLED => Finding::BotNotEnabled { status },
+            Some(_) | None => Finding::Bot { name: bot.app_name },
+        },
+        Err(error) => failed(Subject::Bot, &error),
+    });
+}
+
+async fn scopes(site: &Site<'_>, found: &mut Vec<Finding>) {
+    let scopes = match site.feishu.granted_scopes(site.clock.now()).await {
+        Ok(scopes) => scopes,
+        Err(error) => return found.push(failed(Subject::Scopes, &error)),
+    };
+    let missing: Vec<_> = NEEDS.iter().filter(|need| !scopes.meet(need)).collect();
+    if missing.is_empty() {
+        found.push(Finding::Scopes { granted: scopes.granted.len() });
+    }
+    found.extend(missing.into_iter().map(|need| Finding::ScopeMissing { need, waiting: scopes.awaits(need) }));
+}
+
+/// Only whose range is everybody may list the root.
+async fn contacts(site: &Site<'_>, found: &mut Vec<Finding>) {
+    let top = site.feishu.top_departments(site.clock.now()).await;
+    found.push(match top {
+        Ok(top) => Finding::AllMembers { departments: top.len() },
+        Err(error) if error.code() == Some(ROOT_OUT_OF_RANGE) => {
+            match site.feishu.contact_range(site.clock.now()).await {
+                Ok(range) if range.departments + range.people == 0 => Finding::NoMembers,
+                Ok(range) => Finding::SomeMembers { departments: range.departments, people: range.people },
+                Err(error) => failed(Subject::Contacts, &error),
+            }
+        }
+        Err(error) => failed(Subject::Contacts, &error),
+    });
+}
+
+async fn people(site: &Site<'_>, found: &mut Vec<Finding>) {
+    let (admins, approvers) = (&site.policy.admins().named, &site.policy.approvers().named);
+    let named: BTreeSet<&OpenId> = admins.union(approvers).collect();
+    let mut unknown = vec![];
+    for ids in named.into_iter().collect::<Vec<_>>().chunks(PEOPLE_IDS_MAX) {
+        match strangers_of(site.feishu, site.clock.now(), ids).await {
+            Ok(strangers) => unknown.extend(strangers),
+            Err(error) => return found.push(failed(Subject::People, &error)),
+        }
+    }
+    found.push(if unknown.is_empty() {
+        Finding::People { admins: admins.len(), approvers: approvers.len() }
+    } else {
+        Finding::UnknownPeople { ids: unknown }
+    });
+}
+
+/// Those whom this app does not know. One id of another app makes all of a call fail: then each is asked for alone.
+async fn strangers_of(feishu: &Feishu, now: Timestamp, ids: &[&OpenId]) -> Result<Vec<OpenId>, CallError> {
+    let texts: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+    match feishu.people(now, PersonIdKind::Open, &texts).await {
+        Ok(Some(people)) => {
+            let known: BTreeSet<OpenId> = people.into_iter().filter_map(|person| person.open_id).collect();
+            return Ok(ids.iter().filter(|id| !known.contains(**id)).map(|id| (*id).clone()).collect());
+        }
+        Ok(None) => {}
+        Err(error) if error.code() == Some(OTHER_APPS_ID) => {}
+        Err(error) => return Err(error),
+    }
+    let mut strangers = vec![];
+    for id in ids {
+        match feishu.person(now, PersonIdKind::Open, id.as_str()).await {
+            Ok(Some(_)) => {}
+            Ok(None) => strangers.push((*id).clone()),
+            Err(error) if matches!(error.class(), Class::Permanent | Class::FixSetup) => strangers.push((*id).clone()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(strangers)
+}
+
+async fn consent(site: &Site<'_>, public_url: &Url, found: &mut Vec<Finding>) {
+    let uri = redirect_uri(public_url);
+    let [state, challenge] = [0; 2].map(|_: i32| hex::encode(random::<32>(site.clock)));
+    let link = site.feishu.authorize_url(&uri, &state, &challenge[..43], &SCOPES);
+    found.push(match site.feishu.consent_page(link).await {
+        ConsentPage::Open => Finding::RedirectListed { uri },
+        ConsentPage::RedirectNotListed => Finding::RedirectNotListed { uri },
+        ConsentPage::ScopesNotEnabled => Finding::UserScopesNotEnabled,
+        ConsentPage::Refused(status) => Finding::ConsentRefused { status },
+        ConsentPage::Silent(why) => Finding::ConsentPageSilent { why },
+    });
+}
+
+/// Both routes with the console's challenge; and where that is answered, one signed push, since a challenge bears no
+/// signature and arrives through a proxy that changes bodies.
+async fn addresses(site: &Site<'_>, public_url: &Url, found: &mut Vec<Finding>) {
+    for route in ["feishu/event", "feishu/card"] {
+        let Ok(url) = public_url.join(route) else { continue };
+        let challenge = hex::encode(random::<16>(site.clock));
+        let knock = site.feishu.knock(site.door, url.clone(), &challenge, random::<BLOCK_BYTES>(site.clock)).await;
+        let answered = matches!(knock, Knock::Answered(_));
+        found.push(Finding::Address { url: url.to_string(), knock });
+        if answered && route == "feishu/event" {
+            let nonce = hex::encode(random::<16>(site.clock));
+            let iv = random::<BLOCK_BYTES>(site.clock);
+            let arrived = site.feishu.push_through(site.door, url.clone(), &nonce, iv, site.clock.now()).await;
+            if arrived == Some(false) {
+                found.push(Finding::BodyRewritten { url: url.into() });
+            }
+        }
+    }
+}
+
+fn random<const N: usize>(clock: &dyn Clock) -> [u8; N] {
+    let mut bytes = [0; N];
+    clock.random(&mut bytes);
+    bytes
+}

@@ -1,0 +1,482 @@
+//! One thing broken at a time, and the line that says so: `feishu-broadcast check`, and `/check` in a chat.
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use feishu_broadcast::app::check::{Site, look};
+use feishu_broadcast::domain::check::{Database, Level, NEEDS};
+use feishu_broadcast::feishu::envelope::Door;
+use feishu_broadcast::store;
+use feishu_broadcast::view::check::{Console, Line, line};
+use url::Url;
+
+use crate::sandbox::{Company, Fault, Tenant, When, Wire};
+use crate::stage::{Stage, story, story_with};
+
+/// Scopes of the console's list that the simulated app begins without.
+const MORE: [&str; 3] = ["im:message.group_msg", "contact:group:readonly", "auth:user_access_token:read"];
+
+/// The console's list, done to the end.
+fn set_up(stage: &Stage) -> Url {
+    let public = format!("http://{}/", stage.bot.address());
+    stage.tenant.allow_redirect(&format!("{public}oauth/callback"));
+    stage.tenant.console(|app| app.tenant_scopes.extend(MORE.map(str::to_owned)));
+    Url::parse(&public).expect("an address")
+}
+
+async fn looked_at(stage: &Stage, public_url: Option<&Url>, door: &Door) -> Vec<Line> {
+    let app = &stage.bot.app;
+    let policy = app.policy();
+    let found = look(&Site {
+        feishu: &app.feishu,
+        door,
+        clock: app.clock.as_ref(),
+        policy: &policy,
+        policy_file: false,
+        policy_trouble: None,
+        public_url,
+        zone: &app.zone,
+        database: app.store.look().await,
+    })
+    .await;
+    let console = Console::of(app.feishu.open_url(), app.feishu.app_id());
+    found.iter().map(|finding| line(finding, &console, &app.zone)).collect()
+}
+
+async fn lines(stage: &Stage, public_url: &Url) -> Vec<Line> {
+    looked_at(stage, Some(public_url), &stage.bot.app.door).await
+}
+
+/// The lines that are neither fine nor beyond what can be told.
+fn bad(lines: &[Line]) -> Vec<&Line> {
+    lines.iter().filter(|line| line.level >= Level::Warning).collect()
+}
+
+/// There is one such line, and it says all of this in both languages together.
+#[track_caller]
+fn only(lines: &[Line], level: Level, subject: &str, words: &[&str]) {
+    let found = bad(lines);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    says(found[0], level, subject, words);
+}
+
+#[track_caller]
+fn says(line: &Line, level: Level, subject: &str, words: &[&str]) {
+    assert_eq!((line.level, line.subject.as_str()), (level, subject), "{line:#?}");
+    let all = format!("{} {} {}", line.zh, line.en, line.page.as_deref().unwrap_or_default());
+    for word in words {
+        assert!(all.contains(word), "{word} is missing in {all}");
+    }
+    assert!(!line.zh.is_ascii() && line.en != line.zh, "{line:#?}");
+}
+
+#[tokio::test]
+async fn where_everything_is_set_up_there_is_nothing_to_mend() {
+    story(async |stage| {
+        let public = set_up(stage);
+        let lines = lines(stage, &public).await;
+        assert!(bad(&lines).is_empty(), "{:#?}", bad(&lines));
+        let fine: Vec<&str> =
+            lines.iter().filter(|line| line.level == Level::Fine).map(|line| line.subject.as_str()).collect();
+        let expected = [
+            "credentials",
+            "clock",
+            "bot",
+            "scopes",
+            "contacts",
+            "people",
+            "redirect",
+            "address",
+            "address",
+            "encryption",
+            "store",
+            "timezone",
+            "policy",
+        ];
+        assert_eq!(fine, expected);
+        assert_eq!(lines.last().map(|line| line.subject.as_str()), Some("sending"), "what cannot be told is said");
+        assert!(stage.tenant.tasks().is_empty() && stage.bot.app.store.events_open().await? == 0, "nothing was sent");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_credentials_and_a_platform_that_is_not_there() {
+    story(async |stage| {
+        let public = set_up(stage);
+        for (code, setting) in [(10_014, "FEISHU_APP_ID"), (10_015, "FEISHU_APP_SECRET")] {
+            stage.tenant.fault(Fault::code("token", 200, code));
+            let lines = lines(stage, &public).await;
+            only(&lines, Level::Failure, "credentials", &[&code.to_string(), setting, "/app/cli_", "/baseinfo"]);
+            assert!(lines.iter().any(|line| line.zh.contains("没有检查")), "what was not looked at is said");
+        }
+        stage.tenant.fault(Fault::wire("token", When::BeforeAccept, Wire::Html502));
+        only(&lines(stage, &public).await, Level::Failure, "credentials", &["应答不是飞书的", "FEISHU_OPEN_URL"]);
+        stage.tenant.shut().await;
+        let silent = lines(stage, &public).await;
+        only(&silent, Level::Failure, "credentials", &["连不上", "HTTPS_PROXY"]);
+        stage.tenant.reopen();
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off() {
+    story(async |stage| {
+        let public = set_up(stage);
+        for (ahead_s, level, words) in [
+            (-90, Level::Warning, ["快 1 分钟 30 秒", "ahead of Feishu's"]),
+            (700, Level::Failure, ["慢 11 分钟", "behind Feishu's"]),
+        ] {
+            // A date is of whole seconds.
+            stage.tenant.switch(|switches| switches.clock_ahead_ms = ahead_s * 1000);
+            only(&lines(stage, &public).await, level, "clock", &["NTP", words[0], words[1]]);
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bot_that_is_not_enabled_or_may_not_call_from_here() {
+    story(async |stage| {
+        let public = set_up(stage);
+        for (status, words) in
+            [(0, "还没有启用"), (1, "被企业停用"), (3, "等待启用"), (4, "升级"), (5, "许可"), (6, "套餐")]
+        {
+            stage.tenant.console(|app| app.bot_status = status);
+            only(&lines(stage, &public).await, Level::Failure, "bot", &[words, "/bot"]);
+        }
+        stage.tenant.console(|app| app.bot_status = 2);
+        for (code, words) in [(99_991_401, "IP"), (99_991_662, "启用")] {
+            stage.tenant.fault(Fault::code("bot_info", 400, code));
+            only(&lines(stage, &public).await, Level::Failure, "bot", &[words, &code.to_string()]);
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_scope_that_is_missing_says_what_does_not_work() {
+    story(async |stage| {
+        let public = set_up(stage);
+        let essential = [
+            ("im:message:send_as_bot", "不能回复"),
+            ("im:message:send_multi_users", "群发给人"),
+            ("im:message:send_multi_depts", "群发给部门"),
+            ("im:message.p2p_msg:readonly", "单聊"),
+        ];
+        let useful = [
+            ("im:message.group_at_msg:readonly", "群里"),
+            ("im:message:readonly", "名单"),
+            ("im:resource", "图片"),
+            ("im:message.group_msg", "所回复"),
+            ("contact:user.base:readonly", "姓名"),
+            ("contact:user.department:readonly", "两次"),
+            ("contact:user.employee:readonly", "两次"),
+            ("contact:user.employee_id:readonly", "user:ID"),
+            ("contact:user.id:readonly", "手机号"),
+            ("contact:group:readonly", "用户组"),
+            ("auth:user_access_token:read", "收回"),
+        ];
+        let of = |level: Level| move |(scope, words): (&'static str, &'static str)| (scope, words, level);
+        for (scope, words, level) in essential.map(of(Level::Failure)).into_iter().chain(useful.map(of(Level::Warning)))
+        {
+            stage.tenant.console(|app| app.tenant_scopes.retain(|granted| granted != scope));
+            only(&lines(stage, &public).await, level, "scopes", &[scope, words, "缺少权限", "/auth"]);
+            stage.tenant.console(|app| app.waiting_scopes = [scope.to_owned()].into());
+            only(&lines(stage, &public).await, level, "scopes", &[scope, words, "未生效", "/version"]);
+            stage.tenant.console(|app| {
+                app.waiting_scopes.clear();
+                app.tenant_scopes.insert(scope.into());
+            });
+        }
+        // Without the contacts' own nothing there can be read either.
+        stage.tenant.console(|app| app.tenant_scopes.retain(|scope| !scope.starts_with("contact:department")));
+        let lines = lines(stage, &public).await;
+        let named = |scope: &str| lines.iter().any(|line| line.level == Level::Failure && line.zh.contains(scope));
+        assert!(named("contact:department.base:readonly") && named("contact:department.organize:readonly"));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_contact_range_that_is_not_everybody() {
+    story(async |stage| {
+        let public = set_up(stage);
+        let sales = stage.tenant.company().at("销售部").expect("a department").open_department_id.clone();
+        stage.tenant.console(|app| app.contact_range = Some(vec![sales]));
+        let found = lines(stage, &public).await;
+        let contacts = found.iter().find(|line| line.subject.as_str() == "contacts").expect("a line");
+        says(contacts, Level::Warning, "contacts", &["1 个部门", "1 department", "通讯录权限范围", "/auth"]);
+        stage.tenant.console(|app| app.contact_range = Some(vec![]));
+        let found = lines(stage, &public).await;
+        let contacts = found.iter().find(|line| line.subject.as_str() == "contacts").expect("a line");
+        says(contacts, Level::Failure, "contacts", &["看不到任何部门", "全部成员"]);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_admin_whom_the_app_does_not_know() {
+    let stranger = format!("ou_{:032x}", 7);
+    let company = Company::small();
+    let admins = format!("{},{stranger}", company.named("王芳").open_id);
+    story_with(&[("BROADCAST_ADMINS", &admins)], company, async |stage| {
+        let public = set_up(stage);
+        only(&lines(stage, &public).await, Level::Warning, "people", &[&stranger, "/whoami"]);
+        stage.tenant.fault(Fault::code("users.batch", 400, 99_992_361));
+        only(&lines(stage, &public).await, Level::Warning, "people", &[&stranger]);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_consent_page_that_would_refuse() {
+    story(async |stage| {
+        let public = set_up(stage);
+        stage.tenant.console(|app| app.redirect_uris.clear());
+        let uri = format!("{public}oauth/callback");
+        only(&lines(stage, &public).await, Level::Warning, "redirect", &[&uri, "一字不差", "/safe"]);
+        stage.tenant.allow_redirect(&uri);
+        stage.tenant.console(|app| app.user_scopes.retain(|scope| scope != "offline_access"));
+        only(&lines(stage, &public).await, Level::Warning, "redirect", &["offline_access", "用户身份", "/auth"]);
+        Ok(())
+    })
+    .await;
+}
+
+type Answer = fn() -> HttpResponse;
+
+/// Somebody else at the address.
+async fn another(answer: Answer) -> (Url, actix_web::dev::ServerHandle) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let server = HttpServer::new(move || App::new().default_service(web::to(move || async move { answer() })))
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .expect("it is bound")
+        .run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    (Url::parse(&format!("http://{address}/")).expect("an address"), handle)
+}
+
+#[tokio::test]
+async fn an_address_at_which_the_bot_does_not_answer() {
+    story(async |stage| {
+        set_up(stage);
+        let answers: [(Answer, &str); 6] = [
+            (|| HttpResponse::Ok().body("<html>welcome</html>"), "不是这个机器人"),
+            (
+                || HttpResponse::MovedPermanently().insert_header(("Location", "https://other.example/")).finish(),
+                "重定向",
+            ),
+            (|| HttpResponse::BadGateway().finish(), "应答 502"),
+            (|| HttpResponse::NotFound().finish(), "应答 404"),
+            (|| HttpResponse::TooManyRequests().finish(), "HTTP 429"),
+            (|| HttpResponse::Unauthorized().finish(), "应答 401"),
+        ];
+        for (answer, words) in answers {
+            let (elsewhere, server) = another(answer).await;
+            stage.tenant.allow_redirect(&format!("{elsewhere}oauth/callback"));
+            let found = lines(stage, &elsewhere).await;
+            assert_eq!(bad(&found).len(), 2, "both routes: {found:#?}");
+            for (line, route) in bad(&found).into_iter().zip(["feishu/event", "feishu/card"]) {
+                says(line, Level::Failure, "address", &[words, route]);
+            }
+            server.stop(true).await;
+            let found = lines(stage, &elsewhere).await;
+            says(bad(&found)[0], Level::Failure, "address", &["外网地址不通", "nobody answers"]);
+        }
+        let missing = looked_at(stage, None, &stage.bot.app.door).await;
+        only(&missing, Level::Warning, "address", &["PUBLIC_URL", "/login"]);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bot_that_runs_with_other_keys_than_this_program() {
+    story(async |stage| {
+        let public = set_up(stage);
+        let door = |key: &str, token: &str| Door {
+            app_id: stage.bot.app.feishu.app_id().to_owned(),
+            encrypt_key: Some(key.into()),
+            verification_token: token.into(),
+        };
+        let (key, token) = stage
+            .tenant
+            .with(|world| (world.app.encrypt_key.clone().unwrap_or_default(), world.app.verification_token.clone()));
+        let found = looked_at(stage, Some(&public), &door("Zx81-key-of-elsewhere", &token)).await;
+        says(bad(&found)[0], Level::Failure, "address", &["FEISHU_ENCRYPT_KEY", "400"]);
+        let found = looked_at(stage, Some(&public), &door(&key, "Zx81-token-of-elsewhere")).await;
+        says(bad(&found)[0], Level::Failure, "address", &["FEISHU_VERIFICATION_TOKEN", "401", "/event"]);
+        for line in &found {
+            assert!(!format!("{line:?}").contains("Zx81"), "a secret is on a line: {line:?}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// A proxy that reads JSON and writes it anew.
+async fn meddler(to: Url) -> (Url, actix_web::dev::ServerHandle) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let server = HttpServer::new(move || {
+        let to = to.clone();
+        App::new().default_service(web::to(
+            move |request: actix_web::HttpRequest, body: web::Json<serde_json::Value>| {
+                let url = to.join(request.path()).expect("a path");
+                async move {
+                    let mut passed = reqwest::Client::new().post(url).header("Content-Type", "application/json");
+                    for (name, value) in
+                        request.headers().iter().filter(|(name, _)| name.as_str().starts_with("x-lark-"))
+                    {
+                        passed = passed.header(name.as_str(), value.as_bytes());
+                    }
+                    let answer = passed.body(body.to_string()).send().await.expect("the bot answers");
+                    let status = actix_web::http::StatusCode::from_u16(answer.status().as_u16()).expect("a status");
+                    HttpResponse::build(status).body(answer.bytes().await.expect("a body"))
+                }
+            },
+        ))
+    })
+    .workers(1)
+    .disable_signals()
+    .listen(listener)
+    .expect("it is bound")
+    .run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    (Url::parse(&format!("http://{address}/")).expect("an address"), handle)
+}
+
+#[tokio::test]
+async fn a_proxy_that_rewrites_the_body() {
+    story(async |stage| {
+        let public = set_up(stage);
+        let (proxy, server) = meddler(public).await;
+        stage.tenant.allow_redirect(&format!("{proxy}oauth/callback"));
+        only(&lines(stage, &proxy).await, Level::Failure, "address", &["改写", "rewrites the body", "nginx.conf"]);
+        server.stop(true).await;
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_an_encrypt_key_it_is_said_and_works() {
+    let plain = [("FEISHU_ENCRYPT_KEY", ""), ("FEISHU_ALLOW_PLAINTEXT", "true")];
+    story_with(&plain, Company::small(), async |stage| {
+        let public = set_up(stage);
+        stage.tenant.console(|app| app.encrypt_key = None);
+        only(&lines(stage, &public).await, Level::Warning, "encryption", &["FEISHU_ENCRYPT_KEY", "加密策略", "/event"]);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_of_another_version_and_one_that_cannot_be_opened() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let url = format!("sqlite://{}", data.path().join("bot.db").display());
+    assert_eq!(store::look::look(&url).await, Database::New);
+    let version = async |set: &str| -> anyhow::Result<Database> {
+        use sqlx::Connection;
+        let mut connection = sqlx::SqliteConnection::connect(&url).await?;
+        sqlx::query(sqlx::AssertSqlSafe(set.to_owned())).execute(&mut connection).await?;
+        connection.close().await?;
+        Ok(store::look::look(&url).await)
+    };
+    crate::stage::open(&url).await?.close().await;
+    assert!(matches!(store::look::look(&url).await, Database::Ready { version: 11.. }));
+    let newest = "(select max(version) from _sqlx_migrations)";
+    let newer = version(&format!("update _sqlx_migrations set version = 9000 where version = {newest}")).await?;
+    assert!(matches!(newer, Database::Newer { found: 9000, .. }), "{newer:?}");
+    let older = version("delete from _sqlx_migrations where version >= 9").await?;
+    assert!(matches!(older, Database::Older { found: 8, .. }), "{older:?}");
+    let nowhere = format!("sqlite://{}", data.path().join("no/such/bot.db").display());
+    assert!(matches!(store::look::look(&nowhere).await, Database::Broken { .. }));
+    std::fs::write(data.path().join("bot.db"), "no database at all, and longer than a header of one".repeat(40))?;
+    assert!(matches!(store::look::look(&url).await, Database::Broken { .. }));
+    Ok(())
+}
+
+#[tokio::test]
+async fn in_a_chat_an_admin_gets_the_lines_and_an_approver_does_not() {
+    story(async |stage| {
+        set_up(stage);
+        let said = stage.ask("王芳", "/check").await?.text;
+        for words in [
+            "✅ 飞书接受 App ID",
+            "✅ 机器人「群发助手」已启用",
+            "✅ 数据库是当前版本",
+            "❔ 群发给人和部门",
+            "会挡住群发",
+        ] {
+            assert!(said.contains(words), "{words} is missing in {said}");
+        }
+        stage.tenant.console(|app| app.tenant_scopes.retain(|scope| scope != "im:message:send_multi_depts"));
+        let said = stage.ask("王芳", "/检查").await?.text;
+        assert!(said.contains("❌ 缺少权限 im:message:send_multi_depts") && said.contains("/auth"), "{said}");
+        assert!(stage.ask("赵磊", "/check").await?.text.contains("只有管理员"));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_program_prints_lines_or_json_and_ends_with_what_it_found() -> anyhow::Result<()> {
+    let tenant = Tenant::open(Company::small());
+    tenant.console(|app| app.tenant_scopes.extend(MORE.map(str::to_owned)));
+    let data = tempfile::tempdir()?;
+    let mut settings = tenant.settings();
+    settings.push(("LISTEN_ADDR".into(), "127.0.0.1:0".into()));
+    let run = async |args: &'static [&'static str], locale: &str| {
+        let mut settings = settings.clone();
+        settings.push(("LANG".into(), locale.into()));
+        let here = data.path().to_owned();
+        tokio::task::spawn_blocking(move || crate::program::run(&here, &settings, args)).await
+    };
+    let output = run(&["check"], "C.UTF-8").await?;
+    let said = String::from_utf8(output.stdout)?;
+    assert!(output.status.success() && output.stderr.is_empty(), "{said} {}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.starts_with("fine       credentials 飞书接受"), "{said}");
+    assert!(said.contains("warning    address") && said.contains("PUBLIC_URL"), "{said}");
+    assert!(
+        said.trim_end().ends_with("处无法从外面验证。") && !data.path().join("feishu-broadcast.db").exists(),
+        "{said}"
+    );
+    let english = String::from_utf8(run(&["check"], "en_US.UTF-8").await?.stdout)?;
+    assert!(english.contains("Feishu accepts the App ID") && !english.contains("飞书"), "{english}");
+
+    tenant.console(|app| app.bot_status = 1);
+    let output = run(&["check", "--json"], "en_US.UTF-8").await?;
+    assert_eq!(output.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(json["well"], false);
+    let lines = json["lines"].as_array().expect("lines");
+    let bot = lines.iter().find(|line| line["subject"] == "bot").expect("a line");
+    assert_eq!(bot["level"], "failure");
+    assert!(bot["zh"].as_str().is_some_and(|zh| zh.contains("停用")) && bot["page"].as_str().is_some(), "{bot}");
+    tenant.assert_clean();
+    tenant.close().await;
+    Ok(())
+}
+
+#[test]
+fn the_list_to_import_into_the_console_is_the_list_that_is_checked() {
+    let page = include_str!("../../deploy/console.md");
+    let json = page.split("```json").nth(1).and_then(|rest| rest.split("```").next()).expect("the JSON to import");
+    let json: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    let listed: std::collections::BTreeSet<&str> =
+        json["scopes"]["tenant"].as_array().expect("scopes").iter().filter_map(|scope| scope.as_str()).collect();
+    assert_eq!(listed, NEEDS.iter().map(|need| need.scope).collect());
+}
