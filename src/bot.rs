@@ -17,7 +17,7 @@ use crate::config::{Config, PolicyFile};
 use crate::feishu::envelope::Door;
 use crate::feishu::{Feishu, Settings};
 use crate::store::{Store, StoreError};
-use crate::web;
+use crate::web::{self, measures};
 
 /// How long running steps may finish after a signal: well below the ten seconds after which containers are killed.
 /// A batch whose call takes longer is in doubt at the next start, as after a crash.
@@ -109,15 +109,18 @@ impl Bot {
         let mut servers = vec![(server.handle(), tokio::spawn(server))];
         let mut measuring = None;
         if let Some((listener, address, metrics)) = metrics {
-            measuring = Some(tokio::spawn(web::keep_measures(metrics.clone())).abort_handle());
-            let server = web::serve_metrics(metrics, listener).map_err(|source| StartError::Listen {
+            measuring = Some(tokio::spawn(measures::keep(metrics.clone())).abort_handle());
+            let server = measures::serve(metrics, listener).map_err(|source| StartError::Listen {
                 setting: "METRICS_ADDR",
                 address,
                 source,
             })?;
             servers.push((server.handle(), tokio::spawn(server)));
         }
-        let workers = (loops == Loops::Running).then(|| Workers::start(&app));
+        let mut workers = (loops == Loops::Running).then(|| Workers::start(&app));
+        if let (Some(workers), true) = (&mut workers, measuring.is_some()) {
+            workers.watch(&app);
+        }
         Ok(Self { app, address, servers, workers, measuring })
     }
 

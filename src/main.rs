@@ -253,7 +253,7 @@ fn serve(cli: &Cli) -> ExitCode {
         }
     };
     // Without a listener nobody would ever read what was measured.
-    let metrics = config.metrics_addr.map(|_| web::measures()?.install_recorder()).transpose();
+    let metrics = config.metrics_addr.map(|_| web::measures::install()).transpose();
     let metrics = match metrics {
         Ok(metrics) => metrics,
         Err(error) => {

@@ -286,6 +286,12 @@ async fn renew(app: &App, kept: &Authorization, refresh: SecretString, fence: i6
         // The answer may have been lost after the rotation. Trying once more tells: it works, or the token is used up.
         answer = app.feishu.refresh(&refresh).await;
     }
+    let outcome = match &answer {
+        Ok(_) => "ok",
+        Err(OauthError::Reauthorize { .. } | OauthError::AlreadyUsed | OauthError::PersonGone { .. }) => "ended",
+        Err(_) => "failed",
+    };
+    metrics::counter!("feishu_broadcast_token_refreshes_total", "kind" => "user", "outcome" => outcome).increment(1);
     match answer {
         Ok(tokens) => {
             let access = tokens.access.clone();

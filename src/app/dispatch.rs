@@ -10,7 +10,7 @@ use super::errands::give_back;
 use super::follow::follow;
 use super::news::tell_author;
 use super::press::cancel_planned;
-use super::{App, LEASE, RENEW_EVERY, Step, audit};
+use super::{App, LEASE, RENEW_EVERY, Step, audit, pace};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{Batch, BatchState, DoubtCause, Verdict, WaitCause};
 use crate::domain::broadcast::{Broadcast, State};
@@ -74,6 +74,7 @@ pub async fn turn(app: &App) -> Result<Turn, StoreError> {
     if wait >= SHOWN_FROM {
         show_waiting(app, at).await?;
     }
+    pace::waited(Ring::Batches, wait);
     tokio::time::sleep(wait).await;
     Ok(Turn::Go)
 }

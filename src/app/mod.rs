@@ -19,6 +19,7 @@ pub mod dispatch;
 pub mod edit;
 pub mod errands;
 pub mod follow;
+pub mod gauges;
 pub mod heard;
 pub mod in_full;
 pub mod inbox;

@@ -41,6 +41,7 @@ impl Pace {
 
     /// Waits until one more call may be made, by this process and by all that share its store.
     pub async fn next(&self, store: &Store, now: impl Fn() -> Timestamp) {
+        let began = now();
         self.minute.until_ready().await;
         self.second.until_ready().await;
         if store.engine() == Engine::Postgres {
@@ -50,7 +51,13 @@ impl Pace {
                 Err(error) => tracing::warn!(%error, "the shared pace cannot be read; this replica keeps its own"),
             }
         }
+        waited(self.ring, now().since(began));
     }
+}
+
+/// Counts how long a call waited for its moment.
+pub fn waited(ring: Ring, wait: Duration) {
+    metrics::histogram!("feishu_broadcast_pace_wait_seconds", "calls" => ring.as_str()).record(wait.as_secs_f64());
 }
 
 /// A second and what the platform's clock may differ in counting it.

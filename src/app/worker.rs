@@ -10,7 +10,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::dispatch::Turn;
-use super::{App, Step, cards, dispatch, errands, inbox, letters, life, progress, recall, rosters, rules, tidy};
+use super::{
+    App, Step, cards, dispatch, errands, gauges, inbox, letters, life, progress, recall, rosters, rules, tidy,
+};
 use crate::store::StoreError;
 
 /// How long a loop sleeps when nobody wakes it: what became due meanwhile waits at most this long.
@@ -34,6 +36,9 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// How often the database's clock is read, where replicas share one.
 const CLOCK_EVERY: Duration = Duration::from_secs(30);
+
+/// How often what waits is looked at, where the numbers are read: as often as Prometheus usually comes.
+const GAUGES_EVERY: Duration = Duration::from_secs(15);
 
 /// Loops for each kind of work. Events of different people go side by side; one person's stay in order.
 const INBOX_LOOPS: usize = 4;
@@ -79,6 +84,11 @@ impl Workers {
         Self { stop, loops }
     }
 
+    /// Looks now and then at what waits, for somebody who reads the numbers.
+    pub fn watch(&mut self, app: &Arc<App>) {
+        self.loops.spawn(run(Arc::clone(app), Kind::Gauges, self.stop.subscribe()));
+    }
+
     /// No new work is begun; what has begun finishes, for at most `patience`. Returns whether all of it did.
     pub async fn stop(mut self, patience: Duration) -> bool {
         // Nobody listens only when every loop has ended already.
@@ -103,6 +113,7 @@ enum Kind {
     Clock,
     Rules,
     Rosters,
+    Gauges,
 }
 
 impl Kind {
@@ -134,6 +145,7 @@ impl Kind {
             Kind::Prune => tidy::prune(app).await.map(|()| Step::Idle),
             Kind::Rules => Ok(rules::step(app).await),
             Kind::Rosters => rosters::step(app).await,
+            Kind::Gauges => gauges::step(app).await,
             Kind::Clock => app.follow_clock().await.map(|()| Step::Idle),
         }
     }
@@ -146,7 +158,14 @@ impl Kind {
             Kind::Cards => Some(&app.wake.cards),
             Kind::Errands => Some(&app.wake.errands),
             Kind::Recall => Some(&app.wake.recalls),
-            Kind::Progress | Kind::Tidy | Kind::Life | Kind::Prune | Kind::Clock | Kind::Rules | Kind::Rosters => None,
+            Kind::Progress
+            | Kind::Tidy
+            | Kind::Life
+            | Kind::Prune
+            | Kind::Clock
+            | Kind::Rules
+            | Kind::Rosters
+            | Kind::Gauges => None,
         }
     }
 
@@ -164,6 +183,7 @@ impl Kind {
             Kind::Prune => PRUNE_EVERY,
             Kind::Clock => CLOCK_EVERY,
             Kind::Rules | Kind::Rosters => RULES_EVERY,
+            Kind::Gauges => GAUGES_EVERY,
         }
     }
 }

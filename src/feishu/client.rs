@@ -269,7 +269,14 @@ impl Feishu {
     }
 
     async fn tenant_token(&self, now: Timestamp) -> Result<SecretString, CallError> {
-        self.tokens.get(now, || self.fetch_tenant_token()).await
+        let fetch = async || {
+            let fetched = self.fetch_tenant_token().await;
+            let outcome = if fetched.is_ok() { "ok" } else { "failed" };
+            metrics::counter!("feishu_broadcast_token_refreshes_total", "kind" => "app", "outcome" => outcome)
+                .increment(1);
+            fetched
+        };
+        self.tokens.get(now, fetch).await
     }
 
     /// The app's sign-in.

@@ -30,9 +30,10 @@ pub mod polls;
 pub mod quota;
 pub mod recalls;
 pub mod rosters;
+pub mod waiting;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::any::{Any, AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyConnection, AnyPool, Connection, Row, Transaction};
@@ -139,6 +140,8 @@ pub struct Store {
 
 /// A transaction that writes. Dropped without [`Tx::commit`] it leaves nothing behind.
 pub struct Tx {
+    /// When it was asked for.
+    began: Instant,
     inner: Transaction<'static, Any>,
     durable: Durable,
     chain: Arc<ChainKey>,
@@ -225,9 +228,10 @@ impl Store {
 
     /// Begins a transaction that writes. Keep it short: on SQLite everyone else waits.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
+        let began = Instant::now();
         self.let_events_go_first().await;
         let inner = self.write.begin_with(self.engine.begin()).await?;
-        Ok(Tx { inner, durable: self.durable.clone(), chain: Arc::clone(&self.chain), entries: Vec::new() })
+        Ok(Tx { began, inner, durable: self.durable.clone(), chain: Arc::clone(&self.chain), entries: Vec::new() })
     }
 
     /// Ends every lease on events, letters, cards, errands, recalls and authorizations, for a start after a crash. Only where no other
@@ -297,7 +301,9 @@ impl Tx {
             audit::append(&mut self.inner, &self.chain, &self.entries, at).await?;
         }
         self.inner.commit().await?;
-        self.durable.reached().await
+        self.durable.reached().await?;
+        metrics::histogram!("feishu_broadcast_transaction_seconds").record(self.began.elapsed().as_secs_f64());
+        Ok(())
     }
 
     fn connection(&mut self) -> &mut AnyConnection {

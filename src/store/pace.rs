@@ -20,7 +20,7 @@ pub enum Ring {
 }
 
 impl Ring {
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Ring::Batches => "batches",
             Ring::Talk => "talk",

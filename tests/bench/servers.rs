@@ -145,7 +145,7 @@ pub fn serve(kind: Kind) -> anyhow::Result<()> {
         if kind == Kind::Bare {
             return bare(config).await;
         }
-        let metrics = feishu_broadcast::web::measures()?.install_recorder()?;
+        let metrics = feishu_broadcast::web::measures::install()?;
         let _bot = Bot::start(config, Arc::new(SystemClock), Some(metrics), Loops::ByHand).await?;
         std::future::pending().await
     })

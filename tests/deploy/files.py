@@ -294,6 +294,11 @@ class Monitoring(unittest.TestCase):
             for name in re.findall(r"\bfeishu_[a-z_]+", expr):
                 self.assertIn(re.sub(r"_(bucket|sum|count)$", "", name), known, where)
 
+    def test_every_metric_says_what_it_is(self):
+        source = (ROOT / "src/web/measures.rs").read_text()
+        described = set(re.findall(r'describe_(?:counter|gauge|histogram)!\(\s*"([a-z_]+)"', source))
+        self.assertEqual(described, self.known())
+
     def test_only_outcomes_that_exist_are_asked_for(self):
         source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.rs"))
         for rule in self.rules():

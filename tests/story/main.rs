@@ -20,6 +20,7 @@ mod house;
 mod kill;
 mod login;
 mod lookup;
+mod measures;
 mod model;
 mod policy;
 mod program;

@@ -68,6 +68,45 @@ async fn whatever_arrives_at_the_door_is_counted() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn what_waits_is_told_from_the_start_and_every_number_says_what_it_is() -> anyhow::Result<()> {
+    let running = Running::start(&[]).await?;
+    running.tenant.person("王芳").says("/whoami").await;
+    running.tenant.person("王芳").next_message().await.map_err(anyhow::Error::msg)?;
+    let mut metrics = String::new();
+    for _ in 0..100 {
+        metrics = running.scrape().await?;
+        // The last to be shown.
+        if metrics.contains("feishu_broadcast_quota_left_messages 500000") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for name in [
+        "queue_events",
+        "queue_age_seconds",
+        "parked_events",
+        "outbox_items",
+        "outbox_age_seconds",
+        "waiting_batches",
+        "doubtful_batches",
+        "quota_left_messages",
+        "token_refreshes_total",
+        "pace_wait_seconds",
+        "transaction_seconds",
+        "acknowledge_seconds",
+        "events_total",
+    ] {
+        assert!(metrics.contains(&format!("# TYPE feishu_broadcast_{name} ")), "{name} in:\n{metrics}");
+    }
+    let kinds = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    for name in kinds {
+        assert!(metrics.contains(&format!("# HELP {name} ")), "{name} says nothing of itself in:\n{metrics}");
+    }
+    assert!(!metrics.contains("ou_") && !metrics.contains("cli_"), "nobody is named:\n{metrics}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn without_a_metrics_address_there_are_no_metrics() -> anyhow::Result<()> {
     let mut running = Running::start(&[("METRICS_ADDR", "")]).await?;
     assert!(running.scrape().await.is_err());
