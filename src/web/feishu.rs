@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
+use super::{LARGE_BODY_BYTES, Large};
 use crate::app::App;
 use crate::app::{press, stranger};
 use crate::feishu::envelope::{Distrust, Headers, Push, Refused};
@@ -56,17 +57,27 @@ impl Outcome {
 }
 
 /// Both routes, both kinds of push.
-pub async fn push(request: HttpRequest, payload: web::Payload, app: web::Data<App>) -> HttpResponse {
+pub async fn push(
+    request: HttpRequest,
+    payload: web::Payload,
+    app: web::Data<App>,
+    large: web::Data<Large>,
+) -> HttpResponse {
     let began = Instant::now();
-    let (outcome, response) = answer(&request, payload, &app).await;
+    let (outcome, response) = answer(&request, payload, &app, &large).await;
     metrics::counter!("feishu_broadcast_events_total", "outcome" => outcome.label()).increment(1);
     metrics::histogram!("feishu_broadcast_acknowledge_seconds").record(began.elapsed().as_secs_f64());
     response
 }
 
-async fn answer(request: &HttpRequest, payload: web::Payload, app: &web::Data<App>) -> (Outcome, HttpResponse) {
+async fn answer(
+    request: &HttpRequest,
+    payload: web::Payload,
+    app: &web::Data<App>,
+    large: &Large,
+) -> (Outcome, HttpResponse) {
     let deadline = tokio::time::Instant::now() + ANSWER_WITHIN;
-    let body = match read(payload, deadline).await {
+    let body = match read(payload, deadline, large).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
@@ -220,17 +231,26 @@ fn may_be_the_key(refused: &Refused, body: &[u8]) -> bool {
     }
 }
 
-/// Reads the raw body. The signature covers these very bytes.
+/// Reads the raw body; only a few large ones at a time, or a flood of them would take all memory. The signature covers
+/// these very bytes.
 async fn read(
     mut payload: web::Payload,
     deadline: tokio::time::Instant,
+    large: &Large,
 ) -> Result<web::Bytes, (Outcome, HttpResponse)> {
     let collect = async {
         let mut body = web::BytesMut::new();
+        let mut permit = None;
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|_| Outcome::NotACallback)?;
             if body.len() + chunk.len() > BODY_BYTES_MAX {
                 return Err(Outcome::TooLarge);
+            }
+            if body.len() + chunk.len() > LARGE_BODY_BYTES && permit.is_none() {
+                // Never closed.
+                permit = large.0.acquire().await.ok();
+                // All at once: growing step by step takes twice as much.
+                body.reserve(BODY_BYTES_MAX - body.len());
             }
             body.extend_from_slice(&chunk);
         }

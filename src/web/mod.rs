@@ -15,11 +15,22 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{App as HttpApp, HttpResponse, HttpServer, web};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::app::App;
 
 /// Threads that answer. Verifying and decrypting is all they do; two of them fill two cores.
 const THREADS_MAX: usize = 2;
+
+/// Connections of each thread; further ones wait until one ends, unread. A process may by default have 1024 files open,
+/// and whoever holds connections must leave it some for its database and for Feishu. A proxy has one an event.
+const CONNECTIONS_MAX: usize = 256;
+
+/// Large bodies that are read at one time, and the size from which a body is large; an event of a few pages is not.
+/// Beside these a connection costs what the library reads ahead, half a MiB at most: all of them together stay within the
+/// 512 MiB that the files of `deploy/` allow.
+const LARGE_BODIES_MAX: usize = 16;
+pub const LARGE_BODY_BYTES: usize = 64 * 1024;
 
 /// How long a client may take to send its headers.
 const HEADERS_WAIT: Duration = Duration::from_secs(5);
@@ -30,6 +41,9 @@ const READY_WAIT: Duration = Duration::from_secs(2);
 /// How long running requests may finish when the server stops, in seconds. Feishu itself waits 3 s.
 const SHUTDOWN_SECONDS: u64 = 5;
 
+/// The right to read a large body, for so many at a time.
+pub struct Large(Semaphore);
+
 /// Serves the public routes on a listener that is already bound.
 ///
 /// # Errors
@@ -37,9 +51,11 @@ const SHUTDOWN_SECONDS: u64 = 5;
 pub fn serve(app: Arc<App>, listener: TcpListener) -> std::io::Result<Server> {
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS_MAX));
     let app = web::Data::from(app);
+    let large = web::Data::new(Large(Semaphore::new(LARGE_BODIES_MAX)));
     let server = HttpServer::new(move || {
         HttpApp::new()
             .app_data(app.clone())
+            .app_data(large.clone())
             .service(
                 web::resource("/feishu/event")
                     .route(web::post().to(feishu::push))
@@ -57,6 +73,7 @@ pub fn serve(app: Arc<App>, listener: TcpListener) -> std::io::Result<Server> {
             .default_service(web::to(not_found))
     })
     .workers(threads)
+    .max_connections(CONNECTIONS_MAX)
     .client_request_timeout(HEADERS_WAIT)
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
