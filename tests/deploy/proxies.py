@@ -3,9 +3,11 @@
 Both are the packages of Debian. From the files only what names the machine is replaced: ports, certificate, host.
 """
 
+import json
 import os
 import re
 import ssl
+import subprocess
 import tempfile
 import time
 import unittest
@@ -177,6 +179,32 @@ class InFront:
         status, told, _ = ask(self.proxy.http, "GET", "/oauth/start?state=x", name="localhost")
         self.assertEqual(status, 308)
         self.assertRegex(told["Location"], r"^https://localhost.*/oauth/start\?state=x$")
+
+    def look(self, trust):
+        """The lines of `check` about the public address, as (level, route, sentence)."""
+        public = "https://localhost:%d" % self.proxy.https[1]
+        environment = {
+            **self.bot.settings,
+            "PUBLIC_URL": public,
+            # Nobody listens there: what Feishu says is not looked at here.
+            "FEISHU_ACCOUNTS_URL": "http://127.0.0.1:1",
+            "SSL_CERT_FILE": str(trust),
+        }
+        command = [str(program), "check", "--json"]
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=60, cwd=Path(self.proxy.trust).parent)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        lines = [line for line in json.loads(done.stdout)["lines"] if line["subject"] == "address"]
+        return [(line["level"], line["en"].split()[0].removeprefix(public), line["en"]) for line in lines]
+
+    def test_check_knocks_from_outside_and_names_a_certificate_that_is_not_trusted(self):
+        found = self.look(self.proxy.trust)
+        self.assertEqual([line[:2] for line in found], [("fine", "/feishu/event"), ("fine", "/feishu/card")], found)
+        with tempfile.TemporaryDirectory() as directory:
+            stranger, _, _ = authority(Path(directory))
+            found = self.look(stranger)
+        self.assertEqual([line[0] for line in found], ["failure", "failure"], found)
+        for _, _, sentence in found:
+            self.assertIn("certificate is not trusted", sentence)
 
     def test_browsers_are_asked_to_stay_with_https(self):
         self.assertIn("max-age=", self.ask("GET", "/healthz")[1]["Strict-Transport-Security"])
