@@ -23,8 +23,7 @@ use crate::feishu::oauth::SCOPES;
 use crate::feishu::people::{PEOPLE_IDS_MAX, PersonIdKind};
 use crate::feishu::setup::ConsentPage;
 use crate::feishu::{Class, Feishu};
-use crate::view::Text;
-use crate::view::check::{Console, in_chat, line, sum};
+use crate::view::check::{Console, in_chat, line};
 
 /// Enabled. Source: contract "bot identity".
 const ENABLED: u64 = 2;
@@ -64,8 +63,7 @@ pub async fn check(request: &Request<'_>) -> Result<(), Trouble> {
     .await;
     let console = console(app);
     let lines: Vec<_> = found.iter().map(|finding| line(finding, &console, &app.zone)).collect();
-    let said: Vec<Text> = lines.iter().map(in_chat).chain([sum(&lines)]).collect();
-    request.finish_privately(&Text::lines(&said)).await
+    request.finish_privately(&in_chat(&lines)).await
 }
 
 fn console(app: &App) -> Console {

@@ -7,8 +7,9 @@ use serde::Serialize;
 use url::Url;
 
 use super::{Text, advice, count, duration, moment};
-use crate::domain::check::{ANSWER_WITHIN, Database, Finding, Knock, Level, Silence, Subject};
+use crate::domain::check::{Database, Finding, Knock, Level, Silence, Subject};
 
+mod address;
 mod scopes;
 
 /// Where the console of this app is.
@@ -32,7 +33,7 @@ impl Console {
             _ => match finding.subject() {
                 Subject::Credentials => "baseinfo",
                 Subject::Bot => "bot",
-                Subject::Scopes | Subject::Contacts | Subject::Sending => "auth",
+                Subject::Scopes | Subject::Contacts => "auth",
                 Subject::Redirect => "safe",
                 Subject::Encryption => "event",
                 Subject::Address if matches!(finding, Finding::Address { knock: Knock::Distrusted, .. }) => "event",
@@ -41,7 +42,8 @@ impl Console {
                 | Subject::People
                 | Subject::Store
                 | Subject::TimeZone
-                | Subject::Policy => return None,
+                | Subject::Policy
+                | Subject::Sending => return None,
             },
         };
         // What was not answered is not mended in the console.
@@ -68,16 +70,28 @@ pub fn line(finding: &Finding, console: &Console, zone: &TimeZone) -> Line {
     Line { subject: finding.subject(), level: finding.level(), zh, en, page: console.page(finding) }
 }
 
-/// The same for a chat, with a mark in front.
-pub fn in_chat(line: &Line) -> Text {
-    let mark = match line.level {
-        Level::Fine => "✅",
-        Level::Unverified => "❔",
-        Level::Warning => "⚠️",
-        Level::Failure => "❌",
-    };
-    let page = line.page.as_ref().map(|page| format!(" {page}")).unwrap_or_default();
-    Text::new(format!("{mark} {}{page}", line.zh), format!("{mark} {}{page}", line.en))
+/// All of it for a chat: what it comes to, the worst first, and what is fine in one line.
+pub fn in_chat(lines: &[Line]) -> Text {
+    let mut said = vec![sum(lines)];
+    for (level, mark) in [(Level::Failure, "❌"), (Level::Warning, "⚠️"), (Level::Unverified, "❔")] {
+        said.extend(lines.iter().filter(|line| line.level == level).map(|line| {
+            let page = line.page.as_ref().map(|page| format!(" {page}")).unwrap_or_default();
+            Text::new(format!("{mark} {}{page}", line.zh), format!("{mark} {}{page}", line.en))
+        }));
+    }
+    let wrong = |subject: Subject| lines.iter().any(|line| line.subject == subject && line.level > Level::Fine);
+    let mut fine: Vec<Text> = vec![];
+    for line in lines.iter().filter(|line| !wrong(line.subject)) {
+        let topic = topic(line.subject);
+        if !fine.contains(&topic) {
+            fine.push(topic);
+        }
+    }
+    if !fine.is_empty() {
+        let (zh, en): (Vec<_>, Vec<_>) = fine.into_iter().map(|topic| (topic.zh, topic.en.to_lowercase())).unzip();
+        said.push(Text::new(format!("✅ 正常：{}", zh.join("、")), format!("✅ Fine: {}", en.join(", "))));
+    }
+    Text::lines(&said)
 }
 
 /// What all of it comes to.
@@ -188,7 +202,7 @@ fn sentence(finding: &Finding, zone: &TimeZone) -> Text {
             format!("授权页应答 HTTP {status}：核对 FEISHU_APP_ID 和 FEISHU_ACCOUNTS_URL。"),
             format!("The consent page answers HTTP {status}: compare FEISHU_APP_ID and FEISHU_ACCOUNTS_URL."),
         ),
-        Finding::Address { url, knock } => address(url, knock),
+        Finding::Address { url, knock } => address::answered(url, knock),
         Finding::BodyRewritten { url } => Text::new(
             format!(
                 "{url}：请求体在路上被改写，签名因此对不上，事件都会被拒绝。关闭代理对请求体的改写（WAF、JSON 规范化、编码转换），参照 deploy/nginx.conf。"
@@ -250,7 +264,14 @@ fn topic(subject: Subject) -> Text {
         Subject::Scopes => Text::new("权限", "Scopes"),
         Subject::Contacts => Text::new("通讯录", "Contacts"),
         Subject::People => Text::new("管理员和审批人", "Admins and approvers"),
-        other => Text::same(other.as_str().to_owned()),
+        Subject::Clock => Text::new("时钟", "Clock"),
+        Subject::Redirect => Text::new("授权页", "Consent page"),
+        Subject::Address => Text::new("外网地址", "Public address"),
+        Subject::Encryption => Text::new("加密", "Encryption"),
+        Subject::Store => Text::new("数据库", "Database"),
+        Subject::TimeZone => Text::new("时区", "Time zone"),
+        Subject::Policy => Text::new("规则", "Rules"),
+        Subject::Sending => Text::new("群发", "Sending"),
     }
 }
 
@@ -308,48 +329,6 @@ fn bot_status(status: u64) -> Text {
         _ => ("没有启用", "not enabled"),
     };
     Text::new(format!("机器人{zh}（状态 {status}）。"), format!("The bot is {en} (status {status})."))
-}
-
-fn address(url: &str, knock: &Knock) -> Text {
-    let (zh, en) = match knock {
-        Knock::Answered(took) if *took > ANSWER_WITHIN => (
-            format!("应答用了 {} 毫秒，后台保存地址时只等 1 秒：检查网络和代理", took.as_millis()),
-            format!("answered after {} ms, and the console waits for 1 s: look at network and proxy", took.as_millis()),
-        ),
-        Knock::Answered(took) => {
-            (format!("应答正确，用了 {} 毫秒", took.as_millis()), format!("answers rightly, within {} ms", took.as_millis()))
-        }
-        Knock::OtherAnswer => (
-            "应答的不是这个机器人：PUBLIC_URL 指向别的程序或页面".into(),
-            "it is not this bot that answers: PUBLIC_URL leads to another program or page".into(),
-        ),
-        Knock::Moved => (
-            "应答是重定向，飞书不会跟过去：PUBLIC_URL 写成最终的 https 地址".into(),
-            "answers with a redirect, which Feishu does not follow: write the final https address into PUBLIC_URL".into(),
-        ),
-        Knock::Distrusted => (
-            "应答 401：在运行的机器人用的 FEISHU_ENCRYPT_KEY 或 FEISHU_VERIFICATION_TOKEN 与这里不同（改过之后没有重启？），或者代理改写了请求体。与 事件与回调 → 加密策略 核对".into(),
-            "answers 401: the bot that runs has another FEISHU_ENCRYPT_KEY or FEISHU_VERIFICATION_TOKEN than this program (not restarted since?), or a proxy rewrites the body. Compare Events & Callbacks → Encryption Strategy".into(),
-        ),
-        Knock::Status(400) => (
-            "应答 400：在运行的机器人打不开这个加密的验证请求，FEISHU_ENCRYPT_KEY 与这里不同".into(),
-            "answers 400: the bot that runs cannot open the sealed challenge; its FEISHU_ENCRYPT_KEY differs from this one".into(),
-        ),
-        Knock::Status(status @ (502..=504)) => (
-            format!("应答 {status}：代理到不了机器人。机器人在运行吗？核对 LISTEN_ADDR 和代理的上游"),
-            format!("answers {status}: the proxy does not reach the bot. Does it run? Compare LISTEN_ADDR and the proxy's upstream"),
-        ),
-        Knock::Status(404) => (
-            "应答 404：代理没有把这个路径交给机器人".into(),
-            "answers 404: the proxy does not pass this path on to the bot".into(),
-        ),
-        Knock::Status(status) => (format!("应答 HTTP {status}"), format!("answers HTTP {status}")),
-        Knock::Silent(why) => {
-            let Text { zh, en } = because(*why);
-            (format!("外网地址不通：{zh}。机器人和代理在运行吗？"), format!("nobody answers: {en}. Do bot and proxy run?"))
-        }
-    };
-    Text::new(format!("{url} {zh}。"), format!("{url} {en}."))
 }
 
 fn store(database: &Database) -> Text {

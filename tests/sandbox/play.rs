@@ -96,6 +96,9 @@ async fn start_bot(tenant: &Tenant) -> anyhow::Result<Running> {
     let clock = Arc::new(TenantClock(tenant.clock_offset()));
     let bot = Bot::start(cli.settings.check()?, clock, None, Loops::Running).await?;
     tenant.allow_redirect(&format!("{url}/oauth/callback"));
+    // What stories begin without, to see it missed.
+    let rest = ["im:message.group_msg", "contact:group:readonly", "auth:user_access_token:read"];
+    tenant.console(|app| app.tenant_scopes.extend(rest.map(str::to_owned)));
     Ok(Running { bot, url, _data: data })
 }
 
