@@ -127,7 +127,8 @@ pub fn proposed(tx: &mut Tx, broadcast: &Broadcast, now: Timestamp) {
         .with("heads", broadcast.audience.headcount.known)
         .with("required", broadcast.required)
         .with_some("send_at", broadcast.send_at)
-        .with_some("repairs", broadcast.repairs.as_ref());
+        .with_some("repairs", broadcast.repairs.as_ref())
+        .with_some("corrects", broadcast.corrects.as_ref());
     tx.record(entry);
 }
 

@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::letters::{text_content, uuid};
-use super::{App, LEASE, Step};
+use super::{App, LEASE, Step, about};
 use crate::domain::batch::retry_wait;
 use crate::domain::broadcast::Broadcast;
 use crate::domain::content::Content;
@@ -43,6 +45,11 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     app.talk.next(&app.store, || app.now()).await;
     let now = app.now();
     let Some(claim) = app.store.claim_card(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
+    let about = about("card", &claim.broadcast);
+    show(app, claim, now).instrument(about).await
+}
+
+async fn show(app: &App, claim: CardClaim, now: Timestamp) -> Result<Step, StoreError> {
     let broadcast = match app.store.broadcast(&claim.broadcast).await {
         Ok(Some(broadcast)) => broadcast,
         Ok(None) | Err(StoreError::Unreadable(_)) => {

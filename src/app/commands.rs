@@ -7,7 +7,7 @@ use super::directory::{self, ResolveError};
 use super::in_full::attached;
 use super::inbox::Request;
 use super::letters::{answer, uuid};
-use super::{App, Trouble, audit, authorize, places, press, recall, terms};
+use super::{App, Trouble, audit, authorize, is_about, places, press, recall, terms};
 use crate::domain::audit::{Deed as Done, Entry, Row};
 use crate::domain::broadcast::{Broadcast, Stale};
 use crate::domain::command::{CommandName, ListFilter};
@@ -135,6 +135,7 @@ async fn by_word(
     deed: impl AsyncFnOnce(&mut Tx, &Broadcast) -> Result<Result<Text, (Text, Stale)>, StoreError>,
 ) -> Result<(), Trouble> {
     let (app, person) = (request.app, request.person());
+    is_about(id);
     let mut tx = app.store.begin().await?;
     let Some(broadcast) = tx.broadcast(id).await? else {
         drop(tx);

@@ -3,7 +3,7 @@
 
 use super::press::AFTER_ANSWER;
 use super::request::{again, propose};
-use super::{App, audit};
+use super::{App, audit, terms};
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::content::{Body, Content};
 use crate::domain::ids::Timestamp;
@@ -11,7 +11,7 @@ use crate::domain::{lint, plan};
 use crate::store::cards::CardRole;
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
-use crate::view::{content as said, policy, recall};
+use crate::view::{content as said, policy as said_of_rules, recall};
 
 /// The author says what should have been sent.
 pub async fn propose_anew(
@@ -33,9 +33,13 @@ pub async fn propose_anew(
     if let Err(too_long) = plan::measure(&content, &plan::batches(&audience)) {
         return Ok(Ok(Toast::error(said::too_long(too_long))));
     }
-    let terms = match app.policy().terms(&before.author, &audience) {
+    let policy = app.policy();
+    if let Err(refused) = terms::one_more_here(tx, &policy, &before.author, now, &app.zone).await? {
+        return Ok(Ok(Toast::error(refused)));
+    }
+    let terms = match policy.terms_again(&before.author, &audience, &before.terms.inside) {
         Ok(terms) => terms,
-        Err(refusal) => return Ok(Ok(Toast::error(policy::refused(&refusal, &[])))),
+        Err(refusal) => return Ok(Ok(Toast::error(said_of_rules::refused(&refusal, &[])))),
     };
     let found = lint::of(&content);
     let unaccepted = lint::must_be_confirmed(&found);

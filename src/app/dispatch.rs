@@ -6,11 +6,13 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::errands::give_back;
 use super::follow::follow;
 use super::news::tell_author;
 use super::press::cancel_planned;
-use super::{App, LEASE, RENEW_EVERY, Step, audit, pace};
+use super::{App, LEASE, RENEW_EVERY, Step, about, audit, pace};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{Batch, BatchState, DoubtCause, Verdict, WaitCause};
 use crate::domain::broadcast::{Broadcast, State};
@@ -146,10 +148,14 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
 
 /// Makes the one call of a batch and writes what came of it.
 pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
-    tokio::select! {
-        sent = call(app, &claimed) => sent,
-        never = keep(app, &claimed.claim) => match never {},
-    }
+    let about = about("dispatch", &claimed.broadcast.id);
+    let sending = async {
+        tokio::select! {
+            sent = call(app, &claimed) => sent,
+            never = keep(app, &claimed.claim) => match never {},
+        }
+    };
+    sending.instrument(about).await
 }
 
 async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {

@@ -276,9 +276,13 @@ async fn look(app: &App, broadcast: &Broadcast) -> Result<Found, ResolveError> {
     let whole = tx.audience(&broadcast.id).await.map_err(Trouble::from)?;
     drop(tx);
     let mut fresh = valid(app, whole.only(|key| invalid.contains(key)), &reached, whole.departments).await?;
+    let (policy, author) = (app.policy(), &broadcast.author);
     let terms = match fresh.ids() {
         0 => Ok(Terms::default()),
-        _ => terms::of_draft(app, &app.policy(), &broadcast.author, &mut fresh, &[]).await?,
+        _ => match terms::one_more(app, &policy, author).await.map_err(Trouble::from)? {
+            Ok(()) => terms::of_draft(app, &policy, author, &mut fresh, &[]).await?,
+            Err(refused) => Err(refused),
+        },
     };
     fresh.around.clear();
     let people = fresh.named_people().map(|(_, id)| id.to_owned());

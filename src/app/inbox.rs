@@ -6,8 +6,10 @@
 
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::letters::{answer, answer_both};
-use super::{App, LEASE, RENEW_EVERY, Step, Trouble, authorize, check, commands, menu, recalled, request};
+use super::{App, LEASE, RENEW_EVERY, Step, Trouble, authorize, check, commands, menu, on_event, recalled, request};
 use crate::domain::command::{self, Command, CommandErrorKind, CommandName, Said};
 use crate::domain::ids::OpenId;
 use crate::domain::language::Language;
@@ -83,10 +85,13 @@ impl Request<'_> {
 pub async fn step(app: &App) -> Result<Step, StoreError> {
     let now = app.now();
     let Some(claim) = app.store.claim_event(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
-    let worked = tokio::select! {
-        worked = work(app, &claim) => worked,
-        () = keep(app, &claim) => Err(Trouble::Store(StoreError::Conflict)),
+    let working = async {
+        tokio::select! {
+            worked = work(app, &claim) => worked,
+            () = keep(app, &claim) => Err(Trouble::Store(StoreError::Conflict)),
+        }
     };
+    let worked = working.instrument(on_event(&claim.key)).await;
     match worked {
         Ok(()) => {}
         Err(Trouble::Store(StoreError::Conflict)) => {

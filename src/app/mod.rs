@@ -52,9 +52,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::sync::Notify;
+use tracing::Span;
+use tracing::field::Empty;
 use url::Url;
 
-use crate::domain::ids::{OpenId, Timestamp};
+use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 use crate::domain::policy::Policy;
 use crate::feishu::Feishu;
 use crate::feishu::envelope::Door;
@@ -155,6 +157,22 @@ pub struct Wake {
     pub recalls: Notify,
     /// The other replicas should look as well.
     pub replicas: Notify,
+}
+
+/// In which everything is logged that `step` does for one broadcast: whatever is said below it, about calls as well, bears
+/// the id.
+fn about(step: &'static str, id: &BroadcastId) -> Span {
+    tracing::info_span!("broadcast", broadcast = %id, step)
+}
+
+/// The same for an event, of which it may turn out only later what it is about: see [`is_about`].
+fn on_event(key: &str) -> Span {
+    tracing::info_span!("event", key, broadcast = Empty)
+}
+
+/// Says which broadcast the event at hand is about.
+fn is_about(id: &BroadcastId) {
+    Span::current().record("broadcast", tracing::field::display(id));
 }
 
 impl App {

@@ -6,9 +6,10 @@ mod choice;
 use std::time::Duration;
 
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::news::tell_author;
-use super::{App, audit, correct, edit, errands, recall, terms};
+use super::{App, about, audit, correct, edit, errands, recall, terms};
 use crate::domain::batch::BatchState;
 use crate::domain::broadcast::{Broadcast, Stale, State, remind_at};
 use crate::domain::command::half_width;
@@ -93,7 +94,7 @@ pub async fn press(app: &App, key: &str, pressed: &CardAction) -> Result<Toast, 
     let mut tries = 0;
     loop {
         tries += 1;
-        match decide(app, key, person, &press).await {
+        match decide(app, key, person, &press).instrument(about("press", &press.broadcast)).await {
             Err(StoreError::Conflict) if tries < TRIES_MAX => {}
             decided => return decided,
         }

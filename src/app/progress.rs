@@ -1,8 +1,10 @@
 //! Asks Feishu how far one accepted batch has come, with growing pauses, until nothing more is expected: how many were
 //! reached, how many read it, and, where it was asked back, how many copies are gone.
 
+use tracing::Instrument;
+
 use super::follow::follow;
-use super::{App, Step};
+use super::{App, Step, about};
 use crate::domain::batch::{Batch, Progress};
 use crate::domain::broadcast::Broadcast;
 use crate::domain::ids::Timestamp;
@@ -23,6 +25,11 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     app.polls.next(&app.store, || app.now()).await;
     let now = app.now();
     let Some(poll) = app.store.claim_poll(now, now.after(STEADY)).await? else { return Ok(Step::Idle) };
+    let about = about("report", &poll.broadcast);
+    ask(app, poll, now).instrument(about).await
+}
+
+async fn ask(app: &App, poll: PollClaim, now: Timestamp) -> Result<Step, StoreError> {
     // What Feishu has forgotten it is not asked about; what was asked for all the same ends here.
     let known = poll.accepted_at.is_none_or(|at| polls::is_remembered(now.since(at)));
     let asked = match known {

@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use tracing::Instrument;
 
 use super::follow::follow;
 use super::press::cancel_planned;
-use super::{App, LEASE, Step};
+use super::{App, LEASE, Step, about};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{BatchState, retry_wait};
 use crate::domain::broadcast::{Broadcast, Stale};
@@ -103,6 +104,11 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     app.polls.next(&app.store, || app.now()).await;
     let now = app.now();
     let Some(claim) = app.store.claim_recall(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
+    let about = about("recall", &claim.broadcast);
+    ask_back(app, claim, now).instrument(about).await
+}
+
+async fn ask_back(app: &App, claim: RecallClaim, now: Timestamp) -> Result<Step, StoreError> {
     let answer = app.feishu.recall_batch(now, &claim.message_id).await;
     let now = app.now();
     let mut tx = app.store.begin().await?;

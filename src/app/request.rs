@@ -10,7 +10,7 @@ use super::directory::ResolveError;
 use super::inbox::Request;
 use super::letters::{answer, uuid};
 use super::list::{self, Listed, Told};
-use super::{App, Trouble, audit as chain, commands, heard, in_full, terms};
+use super::{App, Trouble, audit as chain, commands, heard, in_full, is_about, terms};
 use crate::domain::audience::{Audience, Outline};
 use crate::domain::broadcast::{Broadcast, Origin, State, remind_at};
 use crate::domain::command::{BroadcastRequest, Target};
@@ -168,8 +168,10 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
     let Draft { content, findings, resolution, told, terms, send_at, heard } = draft;
     let Resolution { mut audience, questions, .. } = resolution;
     let state = if questions.is_empty() && !unaccepted { State::Pending } else { State::NeedsChoice };
+    let id = draw_id(request.app);
+    is_about(&id);
     let mut broadcast = Broadcast {
-        id: draw_id(request.app),
+        id,
         author: request.person().clone(),
         origin: Origin {
             chat_id: (request.message.chat == ChatKind::OneToOne).then(|| request.message.chat_id.clone()),

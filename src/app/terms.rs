@@ -10,7 +10,7 @@ use crate::domain::audience::{Audience, DepartmentTarget, Question};
 use crate::domain::ids::{DepartmentId, OpenId, Timestamp};
 use crate::domain::policy::{Kind, Policy, Refusal, Terms};
 use crate::domain::schedule;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx};
 use crate::view::{Text, policy as said, schedule as said_of_time};
 
 /// What the rules say before anything is looked up: the ways to name targets, and the day's number.
@@ -26,10 +26,30 @@ pub async fn may_ask(
     if let Err(refusal) = policy.may_name(author, kinds) {
         return Ok(Err(said::refused(&refusal, &[])));
     }
+    one_more(app, policy, author).await
+}
+
+/// What the rules say of one more broadcast today.
+///
+/// # Errors
+/// What to tell the author.
+pub async fn one_more(app: &App, policy: &Policy, author: &OpenId) -> Result<Result<(), Text>, StoreError> {
     if policy.author_rule(author).is_none_or(|rule| rule.per_day.is_none()) {
         return Ok(Ok(()));
     }
     let used = proposed_today(&app.store, author, app.now(), &app.zone).await?;
+    Ok(policy.may_propose(author, used).map_err(|refusal| said::refused(&refusal, &[])))
+}
+
+/// The same inside a transaction, where another connection must not be waited for.
+pub async fn one_more_here(
+    tx: &mut Tx,
+    policy: &Policy,
+    author: &OpenId,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<Result<(), Text>, StoreError> {
+    let used = tx.proposed_since(author, midnight(now, zone)).await?;
     Ok(policy.may_propose(author, used).map_err(|refusal| said::refused(&refusal, &[])))
 }
 
@@ -52,13 +72,17 @@ pub async fn proposed_today(
     now: Timestamp,
     zone: &TimeZone,
 ) -> Result<u64, StoreError> {
+    store.proposed_since(author, midnight(now, zone)).await
+}
+
+/// When today began, by the deployment's calendar.
+fn midnight(now: Timestamp, zone: &TimeZone) -> Timestamp {
     let today = jiff::Timestamp::from_millisecond(now.0).ok().and_then(|now| {
         let now = now.to_zoned_datetime(zone.clone());
         now.start_of_day().ok()
     });
     // Beyond the calendar there are no days, and everything counts.
-    let from = today.map_or(Timestamp(i64::MIN), |begin| Timestamp(begin.timestamp().as_millisecond()));
-    store.proposed_since(author, from).await
+    today.map_or(Timestamp(i64::MIN), |begin| Timestamp(begin.timestamp().as_millisecond()))
 }
 
 /// What a broadcast needs. While namesakes are open, one that the author may address stands for each of them: whichever

@@ -1,7 +1,7 @@
 //! Broadcasts: one document each, changed only by whoever read its newest revision.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, Tx, document, to_document};
 use crate::domain::audience::Audience;
@@ -26,6 +26,18 @@ fn read(row: &AnyRow) -> Result<Broadcast, StoreError> {
 
 fn ids(rows: &[AnyRow]) -> Result<Vec<BroadcastId>, StoreError> {
     rows.iter().map(|row| super::id(row.try_get::<String, _>("id")?, |text| BroadcastId::parse(&text))).collect()
+}
+
+async fn proposed_since(connection: &mut AnyConnection, author: &OpenId, from: Timestamp) -> Result<u64, StoreError> {
+    let row = sqlx::query(
+        "select count(*) as proposed from broadcasts where author = $1 and created_at >= $2
+         and state not in ('rejected', 'cancelled', 'expired', 'failed')",
+    )
+    .bind(author.as_str())
+    .bind(from.0)
+    .fetch_one(connection)
+    .await?;
+    Ok(u64::try_from(row.try_get::<i64, _>("proposed")?).unwrap_or(0))
 }
 
 impl Store {
@@ -66,15 +78,7 @@ impl Store {
 
     /// How many broadcasts of this author, proposed from then on, were sent or could still be.
     pub async fn proposed_since(&self, author: &OpenId, from: Timestamp) -> Result<u64, StoreError> {
-        let row = sqlx::query(
-            "select count(*) as proposed from broadcasts where author = $1 and created_at >= $2
-             and state not in ('rejected', 'cancelled', 'expired', 'failed')",
-        )
-        .bind(author.as_str())
-        .bind(from.0)
-        .fetch_one(&mut *self.reader().await?)
-        .await?;
-        Ok(u64::try_from(row.try_get::<i64, _>("proposed")?).unwrap_or(0))
+        proposed_since(&mut *self.reader().await?, author, from).await
     }
 
     /// Takes a broadcast that cannot be read out of the way of the others; nothing of it leaves.
@@ -132,6 +136,11 @@ impl Store {
 }
 
 impl Tx {
+    /// As [`Store::proposed_since`].
+    pub async fn proposed_since(&mut self, author: &OpenId, from: Timestamp) -> Result<u64, StoreError> {
+        proposed_since(self.connection(), author, from).await
+    }
+
     /// Takes the reminder that is due for a pending broadcast; whether there was one.
     pub async fn take_reminder(&mut self, id: &BroadcastId, now: Timestamp) -> Result<bool, StoreError> {
         let taken = sqlx::query(

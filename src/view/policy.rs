@@ -8,6 +8,7 @@ use crate::domain::audience::DepartmentTarget;
 use crate::domain::broadcast::Broadcast;
 use crate::domain::ids::OpenId;
 use crate::domain::policy::{Authors, Kind, Place, Policy, Refusal, Strayed, Tier};
+use crate::domain::quiet::QuietHours;
 
 /// The rule, as people find it in the file.
 fn rule(place: &Place) -> Text {
@@ -205,6 +206,7 @@ pub fn yours(yours: &Yours<'_>) -> Text {
     if roles.admin {
         lines.extend(may_author(yours));
         lines.push(sizes(yours.policy));
+        lines.extend(yours.policy.quiet().map(quiet));
     }
     if !yours.approves.is_empty() {
         lines.push(Text::new(
@@ -268,7 +270,16 @@ fn sizes(policy: &Policy) -> Text {
     let mut above = 0;
     let mut parts = Vec::new();
     for size in &policy.rules().sizes {
-        let (range, needs) = (range(above, size.up_to), needs(size.approvals, size.type_headcount, true));
+        let (range, mut needs) = (range(above, size.up_to), needs(size.approvals, size.type_headcount, true));
+        if size.cooling_off_ms > 0 {
+            let rest = duration(Duration::from_millis(size.cooling_off_ms));
+            needs.zh.push_str(&format!("，通过后等 {} 再发，其间可以叫停", rest.zh));
+            needs.en.push_str(&format!(", then {} in which it can be stopped", rest.en));
+        }
+        if size.canary.is_some() {
+            needs.zh.push_str("，先发一小部分");
+            needs.en.push_str(", a small part first");
+        }
         parts.push(Text::new(format!("{}：{}", range.zh, needs.zh), format!("{}: {}", range.en, needs.en)));
         above = size.up_to.unwrap_or(above);
     }
@@ -279,6 +290,26 @@ fn sizes(policy: &Policy) -> Text {
     Text::new(
         format!("审批：{}", joined(|text| &text.zh, "；")),
         format!("Approval: {}", joined(|text| &text.en, "; ")),
+    )
+}
+
+/// When nothing leaves.
+fn quiet(hours: &QuietHours) -> Text {
+    const DAYS: [(&str, &str); 7] =
+        [("一", "Mon"), ("二", "Tue"), ("三", "Wed"), ("四", "Thu"), ("五", "Fri"), ("六", "Sat"), ("日", "Sun")];
+    let windows = hours.windows().iter().map(|window| {
+        let times = format!("{}–{}", window.from, window.to);
+        if window.days.len() == DAYS.len() {
+            return Text::new(format!("每天 {times}"), format!("{times} every day"));
+        }
+        let days = window.days.iter().filter_map(|day| DAYS.get(usize::try_from(day.to_monday_zero_offset()).ok()?));
+        let (zh, en): (Vec<&str>, Vec<&str>) = days.copied().unzip();
+        Text::new(format!("周{} {times}", zh.join("、")), format!("{times} on {}", en.join(", ")))
+    });
+    let (zh, en): (Vec<String>, Vec<String>) = windows.map(|text| (text.zh, text.en)).unzip();
+    Text::new(
+        format!("免打扰时段（不发送）：{}", zh.join("；")),
+        format!("Quiet hours (nothing is sent): {}", en.join("; ")),
     )
 }
 

@@ -75,7 +75,7 @@ async fn proposed(stage: &Stage, said: &str) -> anyhow::Result<ChatMessage> {
 }
 
 /// 王芳 may address 销售部 and what lies below, by departments, people and files, and nobody else is bound.
-fn sales_only(company: &Company) -> String {
+pub(crate) fn sales_only(company: &Company) -> String {
     format!(
         "[[author]]\nname = \"只限销售\"\nwho = [\"{}\"]\ndepartments = [\"{}\"]\nkinds = [\"departments\", \"people\", \"files\"]\n",
         id(company, "王芳"),
@@ -435,6 +435,29 @@ async fn a_day_has_so_many_broadcasts_and_the_next_one_as_many_again() {
         assert!(answer.text.contains("规则（第 6 行）不允许你发起群发"), "{}", answer.text);
         let help = stage.ask("林悦", "/help").await?;
         assert!(help.text.contains("可以发给：谁也不可以，按规则（第 6 行）"), "{}", help.text);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoami_says_what_stands_between_an_approval_and_the_last_batch() {
+    let rules = |_: &Company| {
+        "[[size]]\nup_to = 50\napprovals = 1\n\n[[size]]\napprovals = 2\ntype_headcount = true\ncooling_off = \"10m\"\n\
+         canary = { first = 2, invalid_max = \"25%\" }\n\n[[quiet]]\nfrom = \"22:00\"\nto = \"08:00\"\n\n\
+         [[quiet]]\nfrom = \"00:00\"\nto = \"24:00\"\ndays = [\"sat\", \"sun\"]\n"
+            .to_owned()
+    };
+    ruled(Company::small(), rules, async |stage, _| {
+        let said = stage.ask("王芳", "/whoami").await?.text;
+        for words in [
+            "50 人以内：1 人审批；",
+            "2 人审批，并输入人数，通过后等 10 分钟 再发，其间可以叫停，先发一小部分",
+            "免打扰时段（不发送）：每天 22:00–08:00；周六、日 00:00–24:00",
+            "22:00–08:00 every day; 00:00–24:00 on Sat, Sun",
+        ] {
+            assert!(said.contains(words), "{words} is missing in {said}");
+        }
         Ok(())
     })
     .await;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod flood;
+mod logs;
 mod running;
 mod secrets;
 mod settings;

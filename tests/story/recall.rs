@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::approve::{HOUR, actions, press, proposal};
 use crate::crash::die;
+use crate::policy::{ruled, sales_only};
 use crate::sandbox::{ChatMessage, Company, Fault, Press};
 use crate::stage::{Stage, story, story_with};
 
@@ -363,6 +364,51 @@ async fn a_correction_reaches_the_same_people_once_and_asks_for_approval() {
             assert_eq!(kept, ["{{几点}}开会"], "{name}");
         }
         assert_eq!(stage.tenant.tasks().len(), 2);
+        Ok(())
+    })
+    .await;
+}
+
+/// Sends to 陈晨 alone, takes it back, and says how the author's correction was answered.
+async fn corrected(stage: &Stage) -> anyhow::Result<String> {
+    proposal(stage, "王芳", "三点开会").await?;
+    press(stage, "赵磊", "approve").await?;
+    stage.settle().await?;
+    press(stage, "王芳", "recall").await?;
+    stage.settle().await?;
+    correct_again(stage).await
+}
+
+async fn correct_again(stage: &Stage) -> anyhow::Result<String> {
+    let card = stage.card_of("王芳")?;
+    let press = Press::action("correct").field("words", "四点开会");
+    let pressed = stage.person("王芳").presses(&card, press).await.map_err(anyhow::Error::msg)?;
+    stage.settle().await?;
+    Ok(pressed.says().to_owned())
+}
+
+#[tokio::test]
+async fn an_author_who_is_bound_to_departments_may_correct_what_went_to_people() {
+    ruled(Company::small(), sales_only, async |stage, _| {
+        let said = corrected(stage).await?;
+        assert!(said.contains("已发起更正"), "{said}");
+        assert!(stage.card_of("王芳")?.text.contains("待审批"));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_correction_is_one_of_the_days_broadcasts() {
+    let once = |company: &Company| {
+        format!("[[author]]\nname = \"一天一次\"\nwho = [\"{}\"]\nper_day = 1\n", company.named("王芳").open_id)
+    };
+    ruled(Company::small(), once, async |stage, _| {
+        let said = corrected(stage).await?;
+        assert!(said.contains("规则「一天一次」") && said.contains("每天最多发起 1 次"), "{said}");
+        stage.later(24 * HOUR).await?;
+        let said = correct_again(stage).await?;
+        assert!(said.contains("已发起更正"), "{said}");
         Ok(())
     })
     .await;

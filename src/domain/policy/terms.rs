@@ -161,17 +161,44 @@ impl Policy {
     /// `Outside` for targets that the author may not address, or of whom that cannot be told; `TooFewApprovers` where it
     /// could never be approved.
     pub fn terms(&self, author: &OpenId, audience: &Audience) -> Result<Terms, Refusal> {
-        if let Some((rule, allowed)) = self.bounds(author) {
-            let mut total = 0;
-            let mut strayed = strayed(audience, allowed).inspect(|_| total += 1);
-            let first: Vec<Strayed> = strayed.by_ref().take(STRAYED_MAX).collect();
-            strayed.for_each(drop);
-            if total > 0 {
-                return Err(Refusal::Outside { rule: rule.clone(), strayed: first, total, allowed: allowed.clone() });
-            }
-        }
-        let heads = heads_of(audience.headcount());
+        self.within(author, |allowed| strayed(audience, allowed))?;
         let inside = if self.rules.approvers.is_empty() { BTreeSet::new() } else { common(audience) };
+        self.needs(author, audience, inside)
+    }
+
+    /// The same for an audience that was let pass before and is asked about again, `inside` departments of which each
+    /// holds all of it: where its people are was looked up then, and is not kept.
+    ///
+    /// # Errors
+    /// As [`Policy::terms`].
+    pub fn terms_again(
+        &self,
+        author: &OpenId,
+        audience: &Audience,
+        inside: &BTreeSet<DepartmentId>,
+    ) -> Result<Terms, Refusal> {
+        self.within(author, |allowed| strayed_departments(audience, allowed))?;
+        self.needs(author, audience, inside.clone())
+    }
+
+    fn within<'a, S: Iterator<Item = Strayed>>(
+        &'a self,
+        author: &OpenId,
+        strayed: impl FnOnce(&'a BTreeSet<DepartmentId>) -> S,
+    ) -> Result<(), Refusal> {
+        let Some((rule, allowed)) = self.bounds(author) else { return Ok(()) };
+        let mut total = 0;
+        let mut strayed = strayed(allowed).inspect(|_| total += 1);
+        let first: Vec<Strayed> = strayed.by_ref().take(STRAYED_MAX).collect();
+        strayed.for_each(drop);
+        if total == 0 {
+            return Ok(());
+        }
+        Err(Refusal::Outside { rule: rule.clone(), strayed: first, total, allowed: allowed.clone() })
+    }
+
+    fn needs(&self, author: &OpenId, audience: &Audience, inside: BTreeSet<DepartmentId>) -> Result<Terms, Refusal> {
+        let heads = heads_of(audience.headcount());
         let mut terms = Terms { approvals: self.approvals_required, inside, ..Terms::default() };
         if let Some((size, above)) = self.rules.size(heads) {
             terms.approvals = size.approvals;
@@ -189,19 +216,26 @@ impl Policy {
     }
 }
 
-/// The targets that do not lie, provably, inside of one of these departments.
-fn strayed<'a>(audience: &'a Audience, allowed: &'a BTreeSet<DepartmentId>) -> impl Iterator<Item = Strayed> + 'a {
-    let departments = audience.departments.iter().filter_map(move |department| {
+/// The departments that do not lie, provably, inside of one of these.
+fn strayed_departments<'a>(
+    audience: &'a Audience,
+    allowed: &'a BTreeSet<DepartmentId>,
+) -> impl Iterator<Item = Strayed> + 'a {
+    audience.departments.iter().filter_map(move |department| {
         let inside = allowed.contains(&department.id) || department.above.iter().any(|above| allowed.contains(above));
         let known = !department.path.is_empty() && !department.cut;
         (!inside).then(|| Strayed { shown: department.full_path(), elsewhere: known })
-    });
+    })
+}
+
+/// The same of departments and people.
+fn strayed<'a>(audience: &'a Audience, allowed: &'a BTreeSet<DepartmentId>) -> impl Iterator<Item = Strayed> + 'a {
     let people = audience.named_people().filter_map(move |(shown, id)| {
         let around = audience.around.get(id);
         let inside = around.is_some_and(|around| !around.departments.is_disjoint(allowed));
         (!inside).then(|| Strayed { shown, elsewhere: around.is_some_and(|around| !around.cut) })
     });
-    departments.chain(people)
+    strayed_departments(audience, allowed).chain(people)
 }
 
 /// The departments of which each holds the whole audience.

@@ -6,8 +6,9 @@ use feishu_broadcast::store::broadcasts::Which;
 use serde_json::json;
 
 use super::{minutes, on_the_books};
-use crate::approve::{actions, press};
+use crate::approve::{HOUR, actions, press};
 use crate::crash::die;
+use crate::policy::ruled;
 use crate::sandbox::{ChatMessage, Company, Fault, UnknownPeople};
 use crate::stage::{Stage, story, story_with};
 
@@ -382,6 +383,25 @@ async fn a_broadcast_without_invalid_ids_offers_nothing() {
         press(stage, "赵磊", "approve").await?;
         stage.settle().await?;
         assert_eq!(actions(stage, "王芳"), ["recall", "refresh"]);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_broadcast_to_repaired_ids_is_one_of_the_days() {
+    let once = |company: &Company| {
+        format!("[[author]]\nname = \"一天一次\"\nwho = [\"{}\"]\nper_day = 1\n", company.named("王芳").open_id)
+    };
+    ruled(company(), once, async |stage, _| {
+        let card = ended(stage).await?;
+        comes_back(stage, "甲");
+        resend(stage, &card).await?;
+        assert!(told(stage).contains("每天最多发起 1 次"), "{}", told(stage));
+        assert_eq!(on_the_books(stage).await?, 1);
+        stage.later(24 * HOUR).await?;
+        resend(stage, &card).await?;
+        assert_eq!(on_the_books(stage).await?, 2);
         Ok(())
     })
     .await;
