@@ -14,15 +14,15 @@ use super::inbox::Request;
 use super::{App, Trouble};
 use crate::domain::check::{Database, Finding, Knock, NEEDS, Subject};
 use crate::domain::ids::{OpenId, Timestamp};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{People, Policy};
+use crate::feishu::Feishu;
 use crate::feishu::contacts::ROOT_OUT_OF_RANGE;
 use crate::feishu::crypto::BLOCK_BYTES;
 use crate::feishu::envelope::Door;
 use crate::feishu::error::CallError;
 use crate::feishu::oauth::SCOPES;
 use crate::feishu::people::{PEOPLE_IDS_MAX, PersonIdKind};
-use crate::feishu::setup::ConsentPage;
-use crate::feishu::{Class, Feishu};
+use crate::feishu::setup::{ConsentPage, ContactRange};
 use crate::view::check::{Console, in_chat, line};
 
 /// Enabled. Source: contract "bot identity".
@@ -158,8 +158,10 @@ async fn contacts(site: &Site<'_>, found: &mut Vec<Finding>) {
         Ok(top) => Finding::AllMembers { departments: top.len() },
         Err(error) if error.code() == Some(ROOT_OUT_OF_RANGE) => {
             match site.feishu.contact_range(site.clock.now()).await {
-                Ok(range) if range.departments + range.people == 0 => Finding::NoMembers,
-                Ok(range) => Finding::SomeMembers { departments: range.departments, people: range.people },
+                Ok(range) if range == ContactRange::default() => Finding::NoMembers,
+                Ok(ContactRange { departments, people, groups }) => {
+                    Finding::SomeMembers { departments, people, groups }
+                }
                 Err(error) => failed(Subject::Contacts, &error),
             }
         }
@@ -180,7 +182,12 @@ async fn people(site: &Site<'_>, found: &mut Vec<Finding>) {
     found.push(if unknown.is_empty() {
         Finding::People { admins: admins.len(), approvers: approvers.len() }
     } else {
-        Finding::UnknownPeople { ids: unknown }
+        let left = |people: &People| people.named.iter().filter(|person| !unknown.contains(*person)).count();
+        let required = usize::try_from(site.policy.approvals_required()).unwrap_or(usize::MAX);
+        // Of lists that Feishu keeps it is not known here who is on them.
+        let nobody = site.policy.admins().listed.is_empty() && left(site.policy.admins()) == 0;
+        let too_few = site.policy.approvers().listed.is_empty() && left(site.policy.approvers()) < required;
+        Finding::UnknownPeople { too_few: nobody || too_few, ids: unknown }
     });
 }
 
@@ -201,7 +208,7 @@ async fn strangers_of(feishu: &Feishu, now: Timestamp, ids: &[&OpenId]) -> Resul
         match feishu.person(now, PersonIdKind::Open, id.as_str()).await {
             Ok(Some(_)) => {}
             Ok(None) => strangers.push((*id).clone()),
-            Err(error) if matches!(error.class(), Class::Permanent | Class::FixSetup) => strangers.push((*id).clone()),
+            Err(error) if error.code() == Some(OTHER_APPS_ID) => strangers.push((*id).clone()),
             Err(error) => return Err(error),
         }
     }
@@ -214,6 +221,7 @@ async fn consent(site: &Site<'_>, public_url: &Url, found: &mut Vec<Finding>) {
     let link = site.feishu.authorize_url(&uri, &state, &challenge[..43], &SCOPES);
     found.push(match site.feishu.consent_page(link).await {
         ConsentPage::Open => Finding::RedirectListed { uri },
+        ConsentPage::Elsewhere => Finding::RedirectUnproven { uri },
         ConsentPage::RedirectNotListed => Finding::RedirectNotListed { uri },
         ConsentPage::ScopesNotEnabled => Finding::UserScopesNotEnabled,
         ConsentPage::Refused(status) => Finding::ConsentRefused { status },
@@ -228,16 +236,18 @@ async fn addresses(site: &Site<'_>, public_url: &Url, found: &mut Vec<Finding>) 
         let Ok(url) = public_url.join(route) else { continue };
         let challenge = hex::encode(random::<16>(site.clock));
         let knock = site.feishu.knock(site.door, url.clone(), &challenge, random::<BLOCK_BYTES>(site.clock)).await;
-        let answered = matches!(knock, Knock::Answered(_));
-        found.push(Finding::Address { url: url.to_string(), knock });
-        if answered && route == "feishu/event" {
-            let nonce = hex::encode(random::<16>(site.clock));
-            let iv = random::<BLOCK_BYTES>(site.clock);
-            let arrived = site.feishu.push_through(site.door, url.clone(), &nonce, iv, site.clock.now()).await;
-            if arrived == Some(false) {
-                found.push(Finding::BodyRewritten { url: url.into() });
-            }
+        if !matches!(knock, Knock::Answered(_)) {
+            found.push(Finding::Address { url: url.to_string(), knock });
+            continue;
         }
+        let nonce = hex::encode(random::<16>(site.clock));
+        let iv = random::<BLOCK_BYTES>(site.clock);
+        let pushed = site.feishu.push_through(site.door, url.clone(), &nonce, iv, site.clock.now()).await;
+        found.push(match pushed {
+            None | Some(Knock::Answered(_)) => Finding::Address { url: url.into(), knock },
+            Some(Knock::Distrusted) => Finding::BodyRewritten { url: url.into() },
+            Some(knock) => Finding::Address { url: url.into(), knock },
+        });
     }
 }
 

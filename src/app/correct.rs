@@ -37,7 +37,7 @@ pub async fn propose_anew(
     if let Err(refused) = terms::one_more_here(tx, &policy, &before.author, now, &app.zone).await? {
         return Ok(Ok(Toast::error(refused)));
     }
-    let terms = match policy.terms_again(&before.author, &audience, &before.terms.inside) {
+    let terms = match policy.terms_again(&before.author, &audience, &before.terms) {
         Ok(terms) => terms,
         Err(refusal) => return Ok(Ok(Toast::error(said_of_rules::refused(&refusal, &[])))),
     };

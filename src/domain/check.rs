@@ -7,10 +7,11 @@ use serde::{Serialize, Serializer};
 
 use super::ids::{OpenId, Timestamp};
 
-/// A difference of clocks that is worth a line, and one that costs pushes: they are refused from ten minutes ahead on.
-/// Source: interface "HTTP".
-const CLOCK_WARNS: Duration = Duration::from_secs(30);
-const CLOCK_FAILS: Duration = Duration::from_secs(600);
+/// A difference of clocks that is worth a line. Pushes are refused that seem to come from more than ten minutes ahead, as
+/// they do on a clock that is behind, or from more than a day ago. Source: interface "HTTP".
+pub const CLOCK_WARNS: Duration = Duration::from_secs(30);
+const BEHIND_FAILS: Duration = Duration::from_secs(600);
+const AHEAD_FAILS: Duration = Duration::from_secs(24 * 3600);
 
 /// How soon the console wants its answer when an address is saved. Source: contract "challenge", 1 s.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -117,7 +118,14 @@ const fn need(scope: &'static str, or: &'static [&'static str], essential: bool)
 
 /// Contains both the reading of messages and the sending of them. Source: the scope lists of the `im/v1` pages.
 const MESSAGES: &[&str] = &["im:message"];
-const CONTACTS: &[&str] = &["contact:contact:access_as_app", "contact:contact:readonly_as_app"];
+const CONTACTS: &[&str] =
+    &["contact:contact:readonly", "contact:contact:access_as_app", "contact:contact:readonly_as_app"];
+const IN_GROUPS: &[&str] = &[
+    "im:message.group_at_msg",
+    "im:message.group_at_msg.include_bot:readonly",
+    "im:message.group_msg",
+    "im:message.group_msg:readonly",
+];
 
 /// What the bot uses. Source: contract "console set-up checklist"; the same list stands in `deploy/console.md`.
 pub const NEEDS: [Need; 18] = [
@@ -128,7 +136,7 @@ pub const NEEDS: [Need; 18] = [
     need("contact:contact.base:readonly", CONTACTS, true),
     need("contact:department.base:readonly", CONTACTS, true),
     need("contact:department.organize:readonly", CONTACTS, true),
-    need("im:message.group_at_msg:readonly", &["im:message.group_at_msg"], false),
+    need("im:message.group_at_msg:readonly", IN_GROUPS, false),
     need("im:message:readonly", MESSAGES, false),
     need("im:message.group_msg", &[], false),
     need("im:resource", &[], false),
@@ -240,6 +248,7 @@ pub enum Finding {
     SomeMembers {
         departments: usize,
         people: usize,
+        groups: usize,
     },
     NoMembers,
     People {
@@ -247,11 +256,17 @@ pub enum Finding {
         approvers: usize,
     },
     /// Named in the settings or the policy, and not known to this app, or outside of its contact range.
+    /// `too_few` others: nobody could propose, or not enough could approve.
     UnknownPeople {
         ids: Vec<OpenId>,
+        too_few: bool,
     },
     NoPublicUrl,
     RedirectListed {
+        uri: String,
+    },
+    /// The page leads to a login before it says anything.
+    RedirectUnproven {
         uri: String,
     },
     RedirectNotListed {
@@ -299,6 +314,7 @@ impl Finding {
             Self::AllMembers { .. } | Self::SomeMembers { .. } | Self::NoMembers => Subject::Contacts,
             Self::People { .. } | Self::UnknownPeople { .. } => Subject::People,
             Self::RedirectListed { .. }
+            | Self::RedirectUnproven { .. }
             | Self::RedirectNotListed { .. }
             | Self::UserScopesNotEnabled
             | Self::ConsentPageSilent { .. }
@@ -323,9 +339,11 @@ impl Finding {
             | Self::Sealed
             | Self::TimeZone { .. }
             | Self::Policy { trouble: None, .. } => Level::Fine,
-            Self::ClockUnknown | Self::NotLookedAt | Self::SendingUnproven | Self::ConsentPageSilent { .. } => {
-                Level::Unverified
-            }
+            Self::ClockUnknown
+            | Self::NotLookedAt
+            | Self::SendingUnproven
+            | Self::RedirectUnproven { .. }
+            | Self::ConsentPageSilent { .. } => Level::Unverified,
             Self::SomeMembers { .. }
             | Self::NoPublicUrl
             | Self::PlainText
@@ -333,19 +351,26 @@ impl Finding {
             | Self::RedirectNotListed { .. }
             | Self::ConsentRefused { .. }
             | Self::Policy { trouble: Some(_), .. }
-            | Self::UnknownPeople { .. } => Level::Warning,
-            Self::BotNotEnabled { .. } | Self::NoMembers | Self::BodyRewritten { .. } => Level::Failure,
+            // What may be read; whom may be sent to is another setting.
+            | Self::NoMembers
+            | Self::UnknownPeople { too_few: false, .. } => Level::Warning,
+            Self::UnknownPeople { too_few: true, .. } | Self::BotNotEnabled { .. } | Self::BodyRewritten { .. } => {
+                Level::Failure
+            }
             // Whoever cannot be asked about scopes and contacts may still be sent to.
             Self::Refused { subject: Subject::Scopes | Subject::People, .. } => Level::Warning,
             Self::Silent { subject: Subject::Scopes | Subject::People, .. } => Level::Unverified,
             Self::Refused { .. } | Self::Silent { .. } => Level::Failure,
             Self::ScopeMissing { need, .. } if need.essential => Level::Failure,
             Self::ScopeMissing { .. } => Level::Warning,
-            Self::Clock { ahead_ms } => match Duration::from_millis(ahead_ms.unsigned_abs()) {
-                off if off >= CLOCK_FAILS => Level::Failure,
-                off if off >= CLOCK_WARNS => Level::Warning,
-                _ => Level::Fine,
-            },
+            Self::Clock { ahead_ms } => {
+                let off = Duration::from_millis(ahead_ms.unsigned_abs());
+                match if *ahead_ms < 0 { BEHIND_FAILS } else { AHEAD_FAILS } {
+                    fails if off >= fails => Level::Failure,
+                    _ if off >= CLOCK_WARNS => Level::Warning,
+                    _ => Level::Fine,
+                }
+            }
             Self::Address { knock: Knock::Answered(took), .. } if *took > ANSWER_WITHIN => Level::Warning,
             Self::Address { knock: Knock::Answered(_), .. } => Level::Fine,
             Self::Address { .. } => Level::Failure,
@@ -368,11 +393,18 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_fine_off_or_too_far_off_in_both_directions() {
-        for (seconds, level) in [(0, Level::Fine), (29, Level::Fine), (30, Level::Warning), (600, Level::Failure)] {
-            for ahead_ms in [seconds * 1000, -seconds * 1000] {
-                assert_eq!(Finding::Clock { ahead_ms }.level(), level, "{ahead_ms}");
-            }
+    fn a_clock_that_is_behind_loses_pushes_sooner_than_one_that_is_ahead() {
+        for (seconds, level) in [
+            (0, Level::Fine),
+            (29, Level::Fine),
+            (-29, Level::Fine),
+            (30, Level::Warning),
+            (-30, Level::Warning),
+            (-600, Level::Failure),
+            (86_399, Level::Warning),
+            (86_400, Level::Failure),
+        ] {
+            assert_eq!(Finding::Clock { ahead_ms: seconds * 1000 }.level(), level, "{seconds}");
         }
     }
 }

@@ -27,6 +27,9 @@ const KNOCK_MAX: Duration = Duration::from_secs(3);
 /// Bytes of an answer to a knock that are read: ours has fewer than a hundred.
 const KNOCK_BYTES_MAX: usize = 64 * 1024;
 
+/// The type of the event that is pushed at our own door; the platform has none like it.
+pub const PROBE: &str = "feishu-broadcast.check";
+
 /// Pages of the contact range that are read: 2,000 entries.
 const RANGE_PAGES_MAX: usize = 40;
 
@@ -35,13 +38,16 @@ const RANGE_PAGES_MAX: usize = 40;
 pub struct ContactRange {
     pub departments: usize,
     pub people: usize,
+    pub groups: usize,
 }
 
 /// What the consent page says to a link of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsentPage {
-    /// It opens, or sends on to a login.
+    /// It opens.
     Open,
+    /// It sends on, to a login as a rule: what it thinks of the link shows only behind that.
+    Elsewhere,
     /// 20029: the address to come back to is not in the app's list.
     RedirectNotListed,
     /// 20027: a scope is not enabled for people.
@@ -73,6 +79,10 @@ impl Feishu {
         let mut scopes = Scopes::default();
         for scope in list(&answer.body, "/data/scopes") {
             let Some(name) = text(scope, "/scope_name") else { continue };
+            // People's own are told as well, under the same names; the page does not say so, and answers do.
+            if text(scope, "/scope_type").is_some_and(|kind| kind != "tenant") {
+                continue;
+            }
             // 1 is granted, 2 is not.
             match number(scope, "/grant_status") {
                 Some(1) => scopes.granted.push(name.to_owned()),
@@ -100,6 +110,7 @@ impl Feishu {
             let answer = self.ask_as_app(now, &ask).await?;
             range.departments += list(&answer.body, "/data/department_ids").len();
             range.people += list(&answer.body, "/data/user_ids").len();
+            range.groups += list(&answer.body, "/data/group_ids").len();
             let next = text(&answer.body, "/data/page_token").unwrap_or_default();
             if answer.body.pointer("/data/has_more").and_then(Value::as_bool) != Some(true) || next.is_empty() {
                 break;
@@ -120,12 +131,14 @@ impl Feishu {
         let next = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let next = next.to_owned();
         let page = body(response).await.unwrap_or_default();
-        let says = |code: &str| page.contains(code) || next.contains(code);
+        let says = |code: &str| stands_alone(&page, code) || stands_alone(&next, code);
         if says("20029") {
             ConsentPage::RedirectNotListed
         } else if says("20027") {
             ConsentPage::ScopesNotEnabled
-        } else if status.is_success() || status.is_redirection() {
+        } else if status.is_redirection() {
+            ConsentPage::Elsewhere
+        } else if status.is_success() {
             ConsentPage::Open
         } else {
             ConsentPage::Refused(status.as_u16())
@@ -159,7 +172,7 @@ impl Feishu {
     }
 
     /// Pushes an event that nobody has use for, signed over bytes that a proxy which reads JSON would write anew. `None`
-    /// where nothing is signed, or nobody answers. Otherwise whether the bytes arrived as they were sent.
+    /// where nothing is signed.
     pub async fn push_through(
         &self,
         door: &Door,
@@ -167,9 +180,9 @@ impl Feishu {
         nonce: &str,
         iv: [u8; BLOCK_BYTES],
         now: Timestamp,
-    ) -> Option<bool> {
+    ) -> Option<Knock> {
         let key = door.encrypt_key.as_ref()?;
-        let event = json!({"schema": "2.0", "event": {}, "header": {"event_id": nonce, "event_type": "feishu-broadcast.check",
+        let event = json!({"schema": "2.0", "event": {}, "header": {"event_id": nonce, "event_type": PROBE,
             "create_time": now.0.to_string(), "token": door.token(), "app_id": door.app_id, "tenant_key": ""}});
         // Blanks and an escaped slash say nothing in JSON; whoever reads and writes it leaves them out.
         let sealed = seal(key, iv, event.to_string().as_bytes());
@@ -181,16 +194,30 @@ impl Feishu {
             .header("X-Lark-Request-Timestamp", timestamp)
             .header("X-Lark-Request-Nonce", nonce)
             .header("X-Lark-Signature", signature);
-        match request.send().await.ok()?.status().as_u16() {
-            200 => Some(true),
-            401 => Some(false),
-            _ => None,
-        }
+        let began = Instant::now();
+        Some(match request.send().await {
+            Err(error) => Knock::Silent(silence(&error)),
+            Ok(response) => match response.status().as_u16() {
+                200 => Knock::Answered(began.elapsed()),
+                401 => Knock::Distrusted,
+                300..=399 => Knock::Moved,
+                status => Knock::Status(status),
+            },
+        })
     }
 
     fn at_the_door(&self, url: Url, body: String) -> reqwest::RequestBuilder {
         self.http.post(url).timeout(KNOCK_MAX).header(CONTENT_TYPE, "application/json").body(body)
     }
+}
+
+/// Whether a code stands in a text by itself, and not within a longer number, an id or a hash.
+fn stands_alone(text: &str, code: &str) -> bool {
+    text.match_indices(code).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + code.len()..].chars().next();
+        [before, after].iter().all(|around| around.is_none_or(|c| !c.is_ascii_alphanumeric()))
+    })
 }
 
 /// A body as text, as far as it is worth reading.

@@ -217,7 +217,7 @@ impl Reader {
     /// # Errors
     /// What is wrong with it: not there, never used, of another version, or not to be reached.
     pub async fn open(url: &str) -> Result<Self, NoChain> {
-        match look::open(url).await? {
+        match look::open(url, false).await? {
             Ok((_, found)) if found < SINCE => Err(NoChain::Older { found }),
             Ok((connection, _)) => Ok(Self { connection, engine: Engine::of(url) }),
             Err(Unfit::Missing(path)) => Err(NoChain::Missing(path)),

@@ -195,11 +195,6 @@ impl Store {
         Ok(Self { engine, url: url.into(), write, read, durable, accepting, life, chain: Arc::new(chain) })
     }
 
-    /// How it looks from outside.
-    pub async fn look(&self) -> crate::domain::check::Database {
-        look::look(&self.url).await
-    }
-
     /// Which database this is.
     pub fn engine(&self) -> Engine {
         self.engine

@@ -2,12 +2,14 @@
 //!
 //! Menus are named as `deploy/console.md` names them.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use url::Url;
 
 use super::{Text, advice, count, duration, moment};
-use crate::domain::check::{Database, Finding, Knock, Level, Silence, Subject};
+use crate::domain::check::{CLOCK_WARNS, Database, Finding, Knock, Level, Silence, Subject};
 
 mod address;
 mod scopes;
@@ -28,6 +30,12 @@ impl Console {
             return None;
         }
         let page = match finding {
+            // Whatever was asked, it is the way out that is not allowed.
+            Finding::Refused { code: 99_991_401, .. } => "safe",
+            // That is for the tenant's admin, in another console.
+            Finding::Refused { code: 99_991_662 | 99_991_673 | 212_100, .. } => return None,
+            Finding::BotNotEnabled { status: 0 } => "version",
+            Finding::BotNotEnabled { .. } => return None,
             Finding::UserScopesNotEnabled => "auth",
             Finding::ScopeMissing { waiting: true, .. } => "version",
             _ => match finding.subject() {
@@ -142,14 +150,15 @@ fn sentence(finding: &Finding, zone: &TimeZone) -> Text {
             format!("通讯录权限范围是全部成员，一级部门 {departments} 个。"),
             format!("The contact range is all members: {} at the top.", count(*departments, "department")),
         ),
-        Finding::SomeMembers { departments, people } => Text::new(
+        Finding::SomeMembers { departments, people, groups } => Text::new(
             format!(
-                "通讯录权限范围只有 {departments} 个部门（含下级）和 {people} 人：别的部门没有路径和人数，也不能由机器人读取。权限管理 → 通讯录权限范围。"
+                "通讯录权限范围只有 {departments} 个部门（含下级）、{people} 人、{groups} 个用户组：别的部门没有路径和人数，也不能由机器人读取。权限管理 → 通讯录权限范围。"
             ),
             format!(
-                "The contact range holds {} (and what is below) and {} only: others show no path and no headcount. Permissions → contact range.",
+                "The contact range holds {} (and what is below), {} and {} only: others show no path and no headcount. Permissions → contact range.",
                 count(*departments, "department"),
-                count(*people, "person")
+                count(*people, "person"),
+                count(*groups, "user group")
             ),
         ),
         Finding::NoMembers => Text::new(
@@ -160,14 +169,20 @@ fn sentence(finding: &Finding, zone: &TimeZone) -> Text {
             format!("管理员 {admins} 人、审批人 {approvers} 人，飞书都认识。"),
             format!("{} and {}, all known to Feishu.", count(*admins, "admin"), count(*approvers, "approver")),
         ),
-        Finding::UnknownPeople { ids } => {
+        Finding::UnknownPeople { ids, too_few } => {
+            let few = match too_few {
+                true => Text::new("其余的人不够发起或审批。", " Too few others are left to propose or to approve."),
+                false => Text::default(),
+            };
             let ids = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             Text::new(
                 format!(
-                    "设置或规则里的这些 open_id，本应用不认识，或不在通讯录权限范围内：{ids}。open_id 每个应用不同，请本人给机器人发 /whoami 核对。"
+                    "设置或规则里的这些 open_id，本应用不认识，或不在通讯录权限范围内：{ids}。open_id 每个应用不同，请本人给机器人发 /whoami 核对。{}",
+                    few.zh
                 ),
                 format!(
-                    "These open_ids of the settings or rules are not known to this app, or outside of its contact range: {ids}. Each app has open_ids of its own: let them write /whoami to the bot."
+                    "These open_ids of the settings or rules are not known to this app, or outside of its contact range: {ids}. Each app has open_ids of its own: let them write /whoami to the bot.{}",
+                    few.en
                 ),
             )
         }
@@ -178,6 +193,14 @@ fn sentence(finding: &Finding, zone: &TimeZone) -> Text {
         Finding::RedirectListed { uri } => Text::new(
             format!("授权页接受重定向 URL {uri}。"),
             format!("The consent page takes the redirect URL {uri}."),
+        ),
+        Finding::RedirectUnproven { uri } => Text::new(
+            format!(
+                "授权页要先登录，从外面看不出重定向 URL 是否在列表里。核对 安全设置 → 重定向 URL：{uri}，或者 /login 试一次。"
+            ),
+            format!(
+                "The consent page wants a login first, so nobody can tell from outside whether the redirect URL is listed. Compare Security Settings → Redirect URLs: {uri}, or try /login."
+            ),
         ),
         Finding::RedirectNotListed { uri } => Text::new(
             format!("重定向 URL 不在应用的列表里，/login 会失败。安全设置 → 重定向 URL，添加 {uri}，一字不差。"),
@@ -203,14 +226,7 @@ fn sentence(finding: &Finding, zone: &TimeZone) -> Text {
             format!("The consent page answers HTTP {status}: compare FEISHU_APP_ID and FEISHU_ACCOUNTS_URL."),
         ),
         Finding::Address { url, knock } => address::answered(url, knock),
-        Finding::BodyRewritten { url } => Text::new(
-            format!(
-                "{url}：请求体在路上被改写，签名因此对不上，事件都会被拒绝。关闭代理对请求体的改写（WAF、JSON 规范化、编码转换），参照 deploy/nginx.conf。"
-            ),
-            format!(
-                "{url}: something on the way rewrites the body, so no signature fits and every event is refused. Switch that off in the proxy (WAF, JSON normalization, transcoding); see deploy/nginx.conf."
-            ),
-        ),
+        Finding::BodyRewritten { url } => address::changed(url),
         Finding::Sealed => Text::new("事件是加密并签名的。", "Events are encrypted and signed."),
         Finding::PlainText => Text::new(
             "没有 Encrypt Key：事件不加密也不签名，只靠 Verification Token。事件与回调 → 加密策略，设一个 Encrypt Key → FEISHU_ENCRYPT_KEY。",
@@ -294,19 +310,23 @@ fn because(why: Silence) -> Text {
 }
 
 fn clock(ahead_ms: i64) -> Text {
-    let off = duration(std::time::Duration::from_millis(ahead_ms.unsigned_abs()));
-    let (zh, en) = if ahead_ms >= 0 { ("快", "ahead of") } else { ("慢", "behind") };
-    if ahead_ms.unsigned_abs() < 30_000 {
+    let off = Duration::from_millis(ahead_ms.unsigned_abs());
+    let Text { zh, en } = duration(off);
+    if off < CLOCK_WARNS {
+        return Text::new(format!("本机时钟与飞书相差 {zh}。"), format!("This machine's clock is {en} off Feishu's."));
+    }
+    if ahead_ms < 0 {
         return Text::new(
-            format!("本机时钟与飞书相差 {}。", off.zh),
-            format!("This machine's clock is {} off Feishu's.", off.en),
+            format!("本机时钟比飞书慢 {zh}，慢 10 分钟以上事件会被拒绝：启用 NTP（timedatectl set-ntp true）。"),
+            format!(
+                "This machine's clock is {en} behind Feishu's; from 10 minutes on events are refused: use NTP (timedatectl set-ntp true)."
+            ),
         );
     }
     Text::new(
-        format!("本机时钟比飞书{zh} {}，相差 10 分钟以上事件会被拒绝：启用 NTP（timedatectl set-ntp true）。", off.zh),
+        format!("本机时钟比飞书快 {zh}，定时的群发会提前：启用 NTP（timedatectl set-ntp true）。"),
         format!(
-            "This machine's clock is {} {en} Feishu's; from 10 minutes on events are refused: use NTP (timedatectl set-ntp true).",
-            off.en
+            "This machine's clock is {en} ahead of Feishu's, so what is scheduled leaves early: use NTP (timedatectl set-ntp true)."
         ),
     )
 }

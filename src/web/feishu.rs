@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::app::{press, stranger};
 use crate::feishu::envelope::{Distrust, Headers, Push, Refused};
 use crate::feishu::event::{Event, EventKey, EventKind};
+use crate::feishu::setup::PROBE;
 use crate::store::inbox::{Arrival, Kind, Seen};
 use crate::view::toast::Toast;
 use crate::view::{self, text};
@@ -28,6 +29,7 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(2500);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Challenge,
+    Probe,
     Accepted,
     Repeated,
     Ignored,
@@ -43,6 +45,7 @@ impl Outcome {
     fn label(self) -> &'static str {
         match self {
             Outcome::Challenge => "challenge",
+            Outcome::Probe => "probe",
             Outcome::Accepted => "accepted",
             Outcome::Repeated => "repeated",
             Outcome::Ignored => "ignored",
@@ -125,6 +128,8 @@ async fn answer(
             tracing::warn!("a press without an operator changed nothing");
             (Outcome::Ignored, HttpResponse::Ok().json(json!({})))
         }
+        // Our own: it tells nothing about the platform's pushes.
+        EventKind::Unknown if event.event_type == PROBE => (Outcome::Probe, acknowledged()),
         EventKind::Unknown => {
             tracing::debug!(event_type = event.event_type, "an event of no use to us was acknowledged");
             (Outcome::Ignored, acknowledged())

@@ -78,7 +78,9 @@ class SystemCalls(unittest.TestCase):
 
     def test_it_opens_sockets_of_the_named_families_alone(self):
         named = set(re.search(r"^RestrictAddressFamilies=(.*)$", self.unit, re.M)[1].split())
-        opened = {found[1] for line in self.trace if (found := re.search(r"\bsocket\((AF_\w+).* = \d+$", line))}
+        # A call during which another thread makes one is written in two lines; then the first has no result.
+        asked = [line for line in self.trace if " = -1 " not in line]
+        opened = {found[1] for line in asked if (found := re.search(r"\bsocket\((AF_\w+)", line))}
         self.assertIn("AF_INET", opened)
         # The resolver asks the kernel for its addresses, and goes on without an answer.
         self.assertEqual(opened - named - {"AF_NETLINK"}, set())

@@ -74,6 +74,9 @@ pub struct Terms {
     /// The departments of which each holds the whole audience, as far as that is known: what tells who else may approve.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub inside: BTreeSet<DepartmentId>,
+    /// The departments that bound its author when it was proposed; empty: none did.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub bounds: BTreeSet<DepartmentId>,
     /// The rule behind it, where the policy file has one.
     pub tier: Option<Tier>,
 }
@@ -166,19 +169,19 @@ impl Policy {
         self.needs(author, audience, inside)
     }
 
-    /// The same for an audience that was let pass before and is asked about again, `inside` departments of which each
-    /// holds all of it: where its people are was looked up then, and is not kept.
+    /// The same for an audience that was let pass on the terms `before` and is asked about again: where its people are was
+    /// looked up then, and is not kept. It still counts where the author's bounds were no wider than they are now.
     ///
     /// # Errors
     /// As [`Policy::terms`].
-    pub fn terms_again(
-        &self,
-        author: &OpenId,
-        audience: &Audience,
-        inside: &BTreeSet<DepartmentId>,
-    ) -> Result<Terms, Refusal> {
-        self.within(author, |allowed| strayed_departments(audience, allowed))?;
-        self.needs(author, audience, inside.clone())
+    pub fn terms_again(&self, author: &OpenId, audience: &Audience, before: &Terms) -> Result<Terms, Refusal> {
+        let as_narrow =
+            self.bounds(author).is_some_and(|(_, now)| !before.bounds.is_empty() && before.bounds.is_subset(now));
+        match as_narrow {
+            true => self.within(author, |allowed| strayed_departments(audience, allowed))?,
+            false => self.within(author, |allowed| strayed(audience, allowed))?,
+        }
+        self.needs(author, audience, before.inside.clone())
     }
 
     fn within<'a, S: Iterator<Item = Strayed>>(
@@ -199,7 +202,8 @@ impl Policy {
 
     fn needs(&self, author: &OpenId, audience: &Audience, inside: BTreeSet<DepartmentId>) -> Result<Terms, Refusal> {
         let heads = heads_of(audience.headcount());
-        let mut terms = Terms { approvals: self.approvals_required, inside, ..Terms::default() };
+        let bounds = self.bounds(author).map(|(_, departments)| departments.clone()).unwrap_or_default();
+        let mut terms = Terms { approvals: self.approvals_required, inside, bounds, ..Terms::default() };
         if let Some((size, above)) = self.rules.size(heads) {
             terms.approvals = size.approvals;
             terms.type_headcount = size.type_headcount;

@@ -41,8 +41,20 @@ pub fn answered(url: &str, knock: &Knock) -> Text {
         Knock::Status(status) => (format!("应答 HTTP {status}"), format!("answers HTTP {status}")),
         Knock::Silent(why) => {
             let Text { zh, en } = because(*why);
-            (format!("外网地址不通：{zh}。机器人和代理在运行吗？"), format!("nobody answers: {en}. Do bot and proxy run?"))
+            (format!("从这台机器看，外网地址不通：{zh}。机器人和代理在运行吗？"), format!("seen from this machine, nobody answers: {en}. Do bot and proxy run?"))
         }
     };
     Text::new(format!("{url} {zh}。"), format!("{url} {en}."))
+}
+
+/// A challenge got through, and a signed push did not.
+pub fn changed(url: &str) -> Text {
+    Text::new(
+        format!(
+            "{url}：验证请求通过，签了名的事件却被当作伪造拒绝，飞书的事件也会一样。多半是代理改写了请求体或丢掉了 X-Lark-* 请求头：关闭改写（WAF、JSON 规范化、编码转换），参照 deploy/nginx.conf。也可能是在运行的机器人时钟慢了 10 分钟，或用了别的 FEISHU_APP_ID。"
+        ),
+        format!(
+            "{url}: the challenge is answered, a signed event is refused as forged, and so will Feishu's be. Most likely a proxy rewrites the body or drops the X-Lark-* headers: switch that off (WAF, JSON normalization, transcoding), see deploy/nginx.conf. Or the bot that runs has a clock ten minutes behind, or another FEISHU_APP_ID."
+        ),
+    )
 }

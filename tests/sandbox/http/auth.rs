@@ -55,9 +55,11 @@ pub fn bot_info(world: &mut World, _: &Ask) -> Reply {
 
 /// `application/v6/scopes`: what the tenant granted, and what the app has asked for in vain so far.
 pub fn scopes(world: &mut World, _: &Ask) -> Reply {
-    let one = |status: i64| move |scope: &String| json!({"scope_name": scope, "grant_status": status});
-    let (granted, waiting) = (world.app.tenant_scopes.iter().map(one(1)), world.app.waiting_scopes.iter().map(one(2)));
-    Reply::ok(json!({"scopes": granted.chain(waiting).collect::<Vec<_>>()}))
+    let one = |kind: &'static str, status: i64| move |scope: &String| json!({"scope_name": scope, "scope_type": kind, "grant_status": status});
+    let app = &world.app;
+    let granted = app.tenant_scopes.iter().map(one("tenant", 1)).chain(app.user_scopes.iter().map(one("user", 1)));
+    let scopes: Vec<_> = granted.chain(app.waiting_scopes.iter().map(one("tenant", 2))).collect();
+    Reply::ok(json!({ "scopes": scopes }))
 }
 
 /// Whose token this is, or the refusal.
