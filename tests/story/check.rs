@@ -113,7 +113,8 @@ async fn wrong_credentials_and_a_platform_that_is_not_there() {
         only(&lines(stage, &public).await, Level::Failure, "credentials", &["应答不是飞书的", "FEISHU_OPEN_URL"]);
         stage.tenant.shut().await;
         let silent = lines(stage, &public).await;
-        only(&silent, Level::Failure, "credentials", &["连不上", "HTTPS_PROXY"]);
+        // A connection of before may be tried first, and found closed.
+        only(&silent, Level::Failure, "credentials", &["问不到飞书", "cannot be asked"]);
         stage.tenant.reopen();
         Ok(())
     })
@@ -535,6 +536,10 @@ async fn the_program_prints_lines_or_json_and_ends_with_what_it_found() -> anyho
     assert!(bot["zh"].as_str().is_some_and(|zh| zh.contains("还没有启用")) && bot["page"].as_str().is_some(), "{bot}");
     tenant.assert_clean();
     tenant.close().await;
+    let output = run(&["check"], "C.UTF-8").await?;
+    let said = String::from_utf8(output.stdout)?;
+    assert!(output.status.code() == Some(1) && said.contains("failure    credentials"), "{said}");
+    assert!(said.contains("连不上") && said.contains("HTTPS_PROXY"), "{said}");
     Ok(())
 }
 

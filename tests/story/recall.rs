@@ -399,6 +399,28 @@ async fn an_author_who_is_bound_to_departments_may_correct_what_went_to_people()
 }
 
 #[tokio::test]
+async fn rules_that_became_narrower_are_those_of_a_correction_too() {
+    ruled(
+        Company::small(),
+        |_| String::new(),
+        async |stage, rules| {
+            proposal(stage, "王芳", "三点开会").await?;
+            press(stage, "赵磊", "approve").await?;
+            stage.settle().await?;
+            press(stage, "王芳", "recall").await?;
+            stage.settle().await?;
+            // When it was proposed nobody asked where the people are.
+            rules.write(&sales_only(&stage.tenant.company()));
+            stage.settle().await?;
+            let said = correct_again(stage).await?;
+            assert!(said.contains("不允许你发给"), "{said}");
+            Ok(())
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_correction_is_one_of_the_days_broadcasts() {
     let once = |company: &Company| {
         format!("[[author]]\nname = \"一天一次\"\nwho = [\"{}\"]\nper_day = 1\n", company.named("王芳").open_id)
