@@ -14,6 +14,7 @@ use crate::app::rules::RulesFile;
 use crate::app::worker::Workers;
 use crate::app::{App, Parts, rosters, tidy};
 use crate::config::{Config, PolicyFile};
+use crate::feishu::client::SetupError;
 use crate::feishu::envelope::Door;
 use crate::feishu::{Feishu, Settings};
 use crate::store::{Store, StoreError};
@@ -74,13 +75,8 @@ impl Bot {
             (Some(address), Some(metrics)) => Some((listen("METRICS_ADDR", address)?, address, metrics)),
             _ => None,
         };
-        let feishu = Feishu::new(Settings {
-            open_url: config.open_url,
-            accounts_url: config.accounts_url,
-            app_id: config.app_id.clone(),
-            app_secret: config.app_secret,
-        })
-        .map_err(|error| StartError::Client(error.to_string()))?;
+        let feishu = feishu(&config).map_err(|error| StartError::Client(error.to_string()))?;
+        let door = door(&config);
         let app = Arc::new(App::new(Parts {
             store: Store::open(&config.database_url, config.chain).await?,
             feishu,
@@ -88,11 +84,7 @@ impl Bot {
             policy: config.policy,
             rules_file: config.policy_file.map(rules_file),
             secrets: config.secrets,
-            door: Door {
-                app_id: config.app_id,
-                verification_token: config.verification_token,
-                encrypt_key: config.encrypt_key,
-            },
+            door,
             public_url: config.public_url,
             zone: config.zone,
         }));
@@ -145,6 +137,28 @@ impl Bot {
         }
         let closed = tokio::time::timeout(CLOSE_MAX, self.app.store.close()).await;
         drained && closed.is_ok()
+    }
+}
+
+/// The platform, as the app of these settings speaks to it.
+///
+/// # Errors
+/// When this machine cannot do TLS.
+pub fn feishu(config: &Config) -> Result<Feishu, SetupError> {
+    Feishu::new(Settings {
+        open_url: config.open_url.clone(),
+        accounts_url: config.accounts_url.clone(),
+        app_id: config.app_id.clone(),
+        app_secret: config.app_secret.clone(),
+    })
+}
+
+/// With which the platform's pushes are let in.
+pub fn door(config: &Config) -> Door {
+    Door {
+        app_id: config.app_id.clone(),
+        verification_token: config.verification_token.clone(),
+        encrypt_key: config.encrypt_key.clone(),
     }
 }
 

@@ -4,11 +4,10 @@ use std::io::{self, Write};
 
 use crate::app::check::{Site, look};
 use crate::app::clock::Clock;
+use crate::bot::{door, feishu};
 use crate::config::Config;
 use crate::domain::check::Level;
 use crate::domain::language::Language;
-use crate::feishu::envelope::Door;
-use crate::feishu::{Feishu, Settings};
 use crate::store::look::look as look_at_store;
 use crate::view::check::{Console, Line, line, sum};
 
@@ -34,17 +33,10 @@ pub enum Form {
 ///
 /// # Errors
 /// [`CheckError`]; that something is wrong with the deployment is a finding.
-pub async fn check(config: Config, clock: &dyn Clock, form: Form, out: &mut impl Write) -> Result<bool, CheckError> {
+pub async fn check(config: &Config, clock: &dyn Clock, form: Form, out: &mut impl Write) -> Result<bool, CheckError> {
     let console = Console::of(&config.open_url, &config.app_id);
-    let feishu = Feishu::new(Settings {
-        open_url: config.open_url,
-        accounts_url: config.accounts_url,
-        app_id: config.app_id.clone(),
-        app_secret: config.app_secret,
-    })
-    .map_err(|error| CheckError::Client(error.to_string()))?;
-    let door =
-        Door { app_id: config.app_id, verification_token: config.verification_token, encrypt_key: config.encrypt_key };
+    let feishu = feishu(config).map_err(|error| CheckError::Client(error.to_string()))?;
+    let door = door(config);
     let found = look(&Site {
         feishu: &feishu,
         door: &door,

@@ -1,5 +1,6 @@
 //! The program: reads the settings once, starts the bot, waits for a signal, stops politely.
 
+use std::fmt::Display;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -173,23 +174,13 @@ fn read_audit(cli: &Cli, what: Audit) -> ExitCode {
     };
     let (url, key) = match settings() {
         Ok(settings) => settings,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(WRONG_SETTING);
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("the runtime could not be started: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return wrong_setting(&error),
     };
     let anchor = match what {
         Audit::Verify { anchor } => anchor,
         Audit::Export => None,
     };
-    let done = runtime.block_on(async {
+    to_its_end(async {
         match key {
             Some(key) => audit::verify(&url, &key, anchor).await.map(|finding| {
                 println!("{finding}");
@@ -197,8 +188,29 @@ fn read_audit(cli: &Cli, what: Audit) -> ExitCode {
             }),
             None => audit::export(&url, &mut std::io::stdout().lock()).await.map(|()| true),
         }
-    });
-    match done {
+    })
+}
+
+/// Looks at the deployment.
+fn look(cli: &Cli, json: bool) -> ExitCode {
+    let config = match cli.settings.check() {
+        Ok(config) => config,
+        Err(error) => return wrong_setting(&error),
+    };
+    let form = if json { Form::Json } else { Form::Lines(language()) };
+    to_its_end(check::check(&config, &SystemClock, form, &mut std::io::stdout().lock()))
+}
+
+/// Runs a command that ends by itself, and says whether it found all well.
+fn to_its_end<E: Display>(work: impl Future<Output = Result<bool, E>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the runtime could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(work) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -208,31 +220,9 @@ fn read_audit(cli: &Cli, what: Audit) -> ExitCode {
     }
 }
 
-/// Looks at the deployment.
-fn look(cli: &Cli, json: bool) -> ExitCode {
-    let config = match cli.settings.check() {
-        Ok(config) => config,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(WRONG_SETTING);
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("the runtime could not be started: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let form = if json { Form::Json } else { Form::Lines(language()) };
-    match runtime.block_on(check::check(config, &SystemClock, form, &mut std::io::stdout().lock())) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+fn wrong_setting(error: &WrongSetting) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(WRONG_SETTING)
 }
 
 /// English where the locale says so; containers have none, and the bot speaks Chinese first.
@@ -247,10 +237,7 @@ fn language() -> Language {
 fn serve(cli: &Cli) -> ExitCode {
     let config = match cli.settings.check() {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(WRONG_SETTING);
-        }
+        Err(error) => return wrong_setting(&error),
     };
     // Without a listener nobody would ever read what was measured.
     let metrics = config.metrics_addr.map(|_| web::measures::install()).transpose();
@@ -304,10 +291,7 @@ fn serve(cli: &Cli) -> ExitCode {
 fn healthcheck(cli: &Cli) -> ExitCode {
     let address = match cli.settings.listen_addr() {
         Ok(address) => address,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(WRONG_SETTING);
-        }
+        Err(error) => return wrong_setting(&error),
     };
     match web::health::ask(address) {
         Ok(()) => ExitCode::SUCCESS,

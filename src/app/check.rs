@@ -11,6 +11,7 @@ use url::Url;
 use super::authorize::redirect_uri;
 use super::clock::Clock;
 use super::inbox::Request;
+use super::secrets::Secrets;
 use super::{App, Trouble};
 use crate::domain::check::{Database, Finding, Knock, NEEDS, Subject};
 use crate::domain::ids::{OpenId, Timestamp};
@@ -100,11 +101,9 @@ pub async fn look(site: &Site<'_>) -> Vec<Finding> {
 
 /// What a call that failed says about `subject`.
 fn failed(subject: Subject, error: &CallError) -> Finding {
-    match (error.code(), error.silence()) {
-        (Some(code), _) => Finding::Refused { subject, code, scopes: error.scopes().to_vec() },
-        (None, Some(why)) => Finding::Silent { subject, why },
-        // A refusal has a code; what has none is silence.
-        (None, None) => Finding::Silent { subject, why: crate::domain::check::Silence::Nonsense },
+    match error.silence() {
+        Some(why) => Finding::Silent { subject, why },
+        None => Finding::Refused { subject, code: error.code().unwrap_or_default(), scopes: error.scopes().to_vec() },
     }
 }
 
@@ -217,8 +216,9 @@ async fn strangers_of(feishu: &Feishu, now: Timestamp, ids: &[&OpenId]) -> Resul
 
 async fn consent(site: &Site<'_>, public_url: &Url, found: &mut Vec<Finding>) {
     let uri = redirect_uri(public_url);
-    let [state, challenge] = [0; 2].map(|_: i32| hex::encode(random::<32>(site.clock)));
-    let link = site.feishu.authorize_url(&uri, &state, &challenge[..43], &SCOPES);
+    let state = hex::encode(random::<32>(site.clock));
+    let challenge = Secrets::pkce_challenge(&hex::encode(random::<32>(site.clock)).into());
+    let link = site.feishu.authorize_url(&uri, &state, &challenge, &SCOPES);
     found.push(match site.feishu.consent_page(link).await {
         ConsentPage::Open => Finding::RedirectListed { uri },
         ConsentPage::Elsewhere => Finding::RedirectUnproven { uri },

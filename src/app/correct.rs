@@ -34,10 +34,9 @@ pub async fn propose_anew(
         return Ok(Ok(Toast::error(said::too_long(too_long))));
     }
     let policy = app.policy();
-    if let Err(refused) = terms::one_more_here(tx, &policy, &before.author, now, &app.zone).await? {
-        return Ok(Ok(Toast::error(refused)));
-    }
-    let terms = match policy.terms_again(&before.author, &audience, &before.terms) {
+    let used = tx.proposed_since(&before.author, terms::midnight(now, &app.zone)).await?;
+    let terms = policy.may_propose(&before.author, used);
+    let terms = match terms.and_then(|()| policy.terms_again(&before.author, &audience, &before.terms)) {
         Ok(terms) => terms,
         Err(refusal) => return Ok(Ok(Toast::error(said_of_rules::refused(&refusal, &[])))),
     };

@@ -6,11 +6,13 @@
 
 use std::collections::BTreeSet;
 
+use tracing::Instrument;
+
 use super::directory::ResolveError;
 use super::letters::{text_content, uuid};
 use super::people;
 use super::request::{again, propose};
-use super::{App, LEASE, RENEW_EVERY, Step, Trouble, audit, places, terms};
+use super::{App, LEASE, RENEW_EVERY, Step, Trouble, about, audit, places, terms};
 use crate::domain::audience::{Audience, Covered, DepartmentTarget};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::retry_wait;
@@ -112,6 +114,11 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     }
     let now = app.now();
     let Some(claim) = app.store.claim_errand(due, now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
+    let about = about("errand", &claim.broadcast);
+    run(app, claim).instrument(about).await
+}
+
+async fn run(app: &App, claim: ErrandClaim) -> Result<Step, StoreError> {
     let broadcast = match app.store.broadcast(&claim.broadcast).await {
         Ok(Some(broadcast)) => broadcast,
         Ok(None) | Err(StoreError::Unreadable(_)) => {

@@ -10,7 +10,7 @@ use crate::domain::audience::{Audience, DepartmentTarget, Question};
 use crate::domain::ids::{DepartmentId, OpenId, Timestamp};
 use crate::domain::policy::{Kind, Policy, Refusal, Terms};
 use crate::domain::schedule;
-use crate::store::{Store, StoreError, Tx};
+use crate::store::{Store, StoreError};
 use crate::view::{Text, policy as said, schedule as said_of_time};
 
 /// What the rules say before anything is looked up: the ways to name targets, and the day's number.
@@ -41,18 +41,6 @@ pub async fn one_more(app: &App, policy: &Policy, author: &OpenId) -> Result<Res
     Ok(policy.may_propose(author, used).map_err(|refusal| said::refused(&refusal, &[])))
 }
 
-/// The same inside a transaction, where another connection must not be waited for.
-pub async fn one_more_here(
-    tx: &mut Tx,
-    policy: &Policy,
-    author: &OpenId,
-    now: Timestamp,
-    zone: &TimeZone,
-) -> Result<Result<(), Text>, StoreError> {
-    let used = tx.proposed_since(author, midnight(now, zone)).await?;
-    Ok(policy.may_propose(author, used).map_err(|refusal| said::refused(&refusal, &[])))
-}
-
 /// The moment that an author wrote or picked to send at.
 ///
 /// # Errors
@@ -76,7 +64,7 @@ pub async fn proposed_today(
 }
 
 /// When today began, by the deployment's calendar.
-fn midnight(now: Timestamp, zone: &TimeZone) -> Timestamp {
+pub fn midnight(now: Timestamp, zone: &TimeZone) -> Timestamp {
     let today = jiff::Timestamp::from_millisecond(now.0).ok().and_then(|now| {
         let now = now.to_zoned_datetime(zone.clone());
         now.start_of_day().ok()

@@ -169,11 +169,12 @@ impl Call {
         }
     }
 
-    /// Where the items of a list stand in its answer.
-    pub fn items(self) -> &'static str {
+    /// Where the items of a list stand in its answer; of one in several parts, where each of them does.
+    pub fn items(self) -> &'static [&'static str] {
         match self {
-            Self::GroupMembers => "/data/memberlist",
-            _ => "/data/items",
+            Self::GroupMembers => &["/data/memberlist"],
+            Self::ContactRange => &["/data/department_ids", "/data/user_ids", "/data/group_ids"],
+            _ => &["/data/items"],
         }
     }
 }

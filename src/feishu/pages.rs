@@ -71,7 +71,8 @@ impl Feishu {
                 ask = ask.with("page_token", &page_token);
             }
             let answer = self.ask_page(by, &ask).await.map_err(|error| PageError { error, page })?;
-            items.extend(list(&answer.body, ask.call.items()).iter().filter_map(&item));
+            let listed = ask.call.items().iter().flat_map(|part| list(&answer.body, part));
+            items.extend(listed.filter_map(&item));
             if answer.body.pointer("/data/has_more").and_then(Value::as_bool) != Some(true) {
                 return Ok(Listed { items, cut: None });
             }

@@ -17,6 +17,7 @@ use super::codes::Call;
 use super::crypto::{BLOCK_BYTES, seal, sign};
 use super::envelope::Door;
 use super::error::CallError;
+use super::pages::By;
 use super::wire::{list, number, text};
 use crate::domain::check::{Knock, Scopes, Silence};
 use crate::domain::ids::Timestamp;
@@ -97,27 +98,13 @@ impl Feishu {
     /// # Errors
     /// [`CallError`].
     pub async fn contact_range(&self, now: Timestamp) -> Result<ContactRange, CallError> {
-        let mut range = ContactRange::default();
-        let mut page_token = String::new();
-        for _ in 0..RANGE_PAGES_MAX {
-            let mut ask = Ask::get(Call::ContactRange)
-                .with("user_id_type", "open_id")
-                .with("department_id_type", "open_department_id")
-                .with("page_size", "50");
-            if !page_token.is_empty() {
-                ask = ask.with("page_token", &page_token);
-            }
-            let answer = self.ask_as_app(now, &ask).await?;
-            range.departments += list(&answer.body, "/data/department_ids").len();
-            range.people += list(&answer.body, "/data/user_ids").len();
-            range.groups += list(&answer.body, "/data/group_ids").len();
-            let next = text(&answer.body, "/data/page_token").unwrap_or_default();
-            if answer.body.pointer("/data/has_more").and_then(Value::as_bool) != Some(true) || next.is_empty() {
-                break;
-            }
-            page_token = next.to_owned();
-        }
-        Ok(range)
+        let ask = Ask::get(Call::ContactRange)
+            .with("user_id_type", "open_id")
+            .with("department_id_type", "open_department_id");
+        let ids = self.list(By::App(now), &ask, RANGE_PAGES_MAX, |id| id.as_str().map(str::to_owned)).await?.items;
+        let begin_with = |kind: &str| ids.iter().filter(|id| id.starts_with(kind)).count();
+        let (departments, people) = (begin_with("od-"), begin_with("ou_"));
+        Ok(ContactRange { departments, people, groups: ids.len() - departments - people })
     }
 
     /// Opens the consent page as a browser would that is signed in nowhere; nobody is asked for anything.

@@ -197,7 +197,9 @@ class InFront:
         return [(line["level"], line["en"].split()[0].removeprefix(public), line["en"]) for line in lines]
 
     def test_check_knocks_from_outside_and_names_a_certificate_that_is_not_trusted(self):
+        before = self.bot.count("probe")
         found = self.look(self.proxy.trust)
+        self.assertEqual(self.bot.count("probe"), before + 2, "apart from what Feishu pushes")
         self.assertEqual([line[:2] for line in found], [("fine", "/feishu/event"), ("fine", "/feishu/card")], found)
         with tempfile.TemporaryDirectory() as directory:
             stranger, _, _ = authority(Path(directory))

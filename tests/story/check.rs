@@ -1,6 +1,9 @@
 //! One thing broken at a time, and the line that says so: `feishu-broadcast check`, and `/check` in a chat.
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use std::future::{Ready, ready};
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, FromRequest, Handler, HttpRequest, HttpResponse, HttpServer, Responder, web};
 use feishu_broadcast::app::check::{Site, look};
 use feishu_broadcast::domain::check::{Database, Level, NEEDS};
 use feishu_broadcast::feishu::envelope::Door;
@@ -314,13 +317,16 @@ async fn a_consent_page_that_would_refuse() {
     .await;
 }
 
-type Answer = fn() -> HttpResponse;
+type Answer = fn() -> Ready<HttpResponse>;
 
 /// Somebody else at the address.
-async fn another(answer: Answer) -> (Url, actix_web::dev::ServerHandle) {
+async fn another<A>(answer: impl Handler<A, Output: Responder + 'static> + Send) -> (Url, ServerHandle)
+where
+    A: FromRequest + 'static,
+{
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
-    let server = HttpServer::new(move || App::new().default_service(web::to(move || async move { answer() })))
+    let server = HttpServer::new(move || App::new().default_service(web::to(answer.clone())))
         .workers(1)
         .disable_signals()
         .listen(listener)
@@ -336,15 +342,19 @@ async fn an_address_at_which_the_bot_does_not_answer() {
     story(async |stage| {
         set_up(stage);
         let answers: [(Answer, &str); 6] = [
-            (|| HttpResponse::Ok().body("<html>welcome</html>"), "不是这个机器人"),
+            (|| ready(HttpResponse::Ok().body("<html>welcome</html>")), "不是这个机器人"),
             (
-                || HttpResponse::MovedPermanently().insert_header(("Location", "https://other.example/")).finish(),
+                || {
+                    ready(
+                        HttpResponse::MovedPermanently().insert_header(("Location", "https://other.example/")).finish(),
+                    )
+                },
                 "重定向",
             ),
-            (|| HttpResponse::BadGateway().finish(), "应答 502"),
-            (|| HttpResponse::NotFound().finish(), "应答 404"),
-            (|| HttpResponse::TooManyRequests().finish(), "HTTP 429"),
-            (|| HttpResponse::Unauthorized().finish(), "应答 401"),
+            (|| ready(HttpResponse::BadGateway().finish()), "应答 502"),
+            (|| ready(HttpResponse::NotFound().finish()), "应答 404"),
+            (|| ready(HttpResponse::TooManyRequests().finish()), "HTTP 429"),
+            (|| ready(HttpResponse::Unauthorized().finish()), "应答 401"),
         ];
         for (answer, words) in answers {
             let (elsewhere, server) = another(answer).await;
@@ -390,36 +400,20 @@ async fn a_bot_that_runs_with_other_keys_than_this_program() {
 }
 
 /// A proxy that reads JSON and writes it anew.
-async fn meddler(to: Url) -> (Url, actix_web::dev::ServerHandle) {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let server = HttpServer::new(move || {
-        let to = to.clone();
-        App::new().default_service(web::to(
-            move |request: actix_web::HttpRequest, body: web::Json<serde_json::Value>| {
-                let url = to.join(request.path()).expect("a path");
-                async move {
-                    let mut passed = reqwest::Client::new().post(url).header("Content-Type", "application/json");
-                    for (name, value) in
-                        request.headers().iter().filter(|(name, _)| name.as_str().starts_with("x-lark-"))
-                    {
-                        passed = passed.header(name.as_str(), value.as_bytes());
-                    }
-                    let answer = passed.body(body.to_string()).send().await.expect("the bot answers");
-                    let status = actix_web::http::StatusCode::from_u16(answer.status().as_u16()).expect("a status");
-                    HttpResponse::build(status).body(answer.bytes().await.expect("a body"))
-                }
-            },
-        ))
+async fn meddler(to: Url) -> (Url, ServerHandle) {
+    another(move |request: HttpRequest, body: web::Json<serde_json::Value>| {
+        let url = to.join(request.path()).expect("a path");
+        async move {
+            let mut passed = reqwest::Client::new().post(url).header("Content-Type", "application/json");
+            for (name, value) in request.headers().iter().filter(|(name, _)| name.as_str().starts_with("x-lark-")) {
+                passed = passed.header(name.as_str(), value.as_bytes());
+            }
+            let answer = passed.body(body.to_string()).send().await.expect("the bot answers");
+            let status = actix_web::http::StatusCode::from_u16(answer.status().as_u16()).expect("a status");
+            HttpResponse::build(status).body(answer.bytes().await.expect("a body"))
+        }
     })
-    .workers(1)
-    .disable_signals()
-    .listen(listener)
-    .expect("it is bound")
-    .run();
-    let handle = server.handle();
-    tokio::spawn(server);
-    (Url::parse(&format!("http://{address}/")).expect("an address"), handle)
+    .await
 }
 
 #[tokio::test]
