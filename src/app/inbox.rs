@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tracing::Instrument;
 
 use super::letters::{answer, answer_both};
@@ -13,7 +15,7 @@ use super::{App, LEASE, RENEW_EVERY, Step, Trouble, authorize, check, commands, 
 use crate::domain::command::{self, Command, CommandErrorKind, CommandName, Said};
 use crate::domain::ids::OpenId;
 use crate::domain::language::Language;
-use crate::domain::policy::Deed;
+use crate::domain::policy::{Deed, Roles};
 use crate::feishu::error::Class;
 use crate::feishu::event::{ChatKind, Event, EventKind, MessageBody, MessageReceived};
 use crate::store::inbox::Claim;
@@ -215,18 +217,23 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
     if let Err(denied) = app.policy().may(request.person(), &Deed::Command(command.name())) {
         return request.finish_with(&help::denied(&denied)).await;
     }
+    serve(&request, command, roles).await
+}
+
+/// Boxed: of all the commands one is at work, and only that one takes room.
+fn serve<'a>(request: &'a Request<'_>, command: Command, roles: Roles) -> BoxFuture<'a, Result<(), Trouble>> {
     match command {
-        Command::Broadcast(asked) => request::broadcast(&request, asked).await,
-        Command::Status(id) => commands::status(&request, id).await,
-        Command::List(filter) => commands::list(&request, filter).await,
-        Command::Cancel(id) => commands::cancel(&request, &id).await,
-        Command::Recall(id, batch) => commands::recall(&request, &id, batch).await,
-        Command::Departments(keyword) => commands::departments(&request, &keyword).await,
-        Command::Login => commands::login(&request).await,
-        Command::Logout => commands::logout(&request).await,
-        Command::WhoAmI => commands::whoami(&request, roles).await,
-        Command::Check => check::check(&request).await,
-        Command::Help(about) => commands::help(&request, roles, about).await,
+        Command::Broadcast(asked) => request::broadcast(request, asked).boxed(),
+        Command::Status(id) => commands::status(request, id).boxed(),
+        Command::List(filter) => commands::list(request, filter).boxed(),
+        Command::Cancel(id) => async move { commands::cancel(request, &id).await }.boxed(),
+        Command::Recall(id, batch) => async move { commands::recall(request, &id, batch).await }.boxed(),
+        Command::Departments(keyword) => async move { commands::departments(request, &keyword).await }.boxed(),
+        Command::Login => commands::login(request).boxed(),
+        Command::Logout => commands::logout(request).boxed(),
+        Command::WhoAmI => commands::whoami(request, roles).boxed(),
+        Command::Check => check::check(request).boxed(),
+        Command::Help(about) => commands::help(request, roles, about).boxed(),
     }
 }
 
@@ -237,21 +244,29 @@ async fn postpone(app: &App, claim: &Claim, trouble: &Trouble) -> Result<(), Sto
         Trouble::Store(_) => (true, None),
         Trouble::Feishu(error) => match error.class() {
             Class::Retry { after } => (true, after),
-            Class::Unknown => (true, None),
-            Class::Reauthenticate | Class::FixSetup | Class::Permanent => (false, None),
+            // A token that was renewed and refused again: a person's is dealt with where it is used, the app's recovers.
+            Class::Reauthenticate | Class::Unknown => (true, None),
+            Class::FixSetup | Class::Permanent => (false, None),
         },
     };
     tracing::warn!(key = claim.key, attempts = claim.attempts, may_pass, error = %trouble, "an event could not be worked on");
+    let message = message_of(claim);
+    // Where the bot cannot say a word yet, it tries for as long as with what may pass: a setup is mended, too.
+    let is_mute = message.as_ref().is_some_and(|message| !may_be_told(app, message));
+    let told = |text: Text, purpose| {
+        let message = message.as_ref().filter(|_| !is_mute)?;
+        Some(answer_both(message, purpose, &text))
+    };
     let mut tx = app.store.begin().await?;
-    if !may_pass || claim.attempts >= ATTEMPTS_MAX {
-        if let Some(letter) = told(app, claim, &answers::gave_up(&why(trouble)), "gave-up") {
+    if !(may_pass || is_mute) || claim.attempts >= ATTEMPTS_MAX {
+        if let Some(letter) = told(answers::gave_up(&why(trouble)), "gave-up") {
             tx.post(&letter, now).await?;
         }
         tx.give_up_event(claim).await?;
     } else {
         if claim.attempts == 1
             && let Trouble::Feishu(_) = trouble
-            && let Some(letter) = told(app, claim, &answers::trying_again(&why(trouble)), "trying-again")
+            && let Some(letter) = told(answers::trying_again(&why(trouble)), "trying-again")
         {
             tx.post(&letter, now).await?;
         }
@@ -277,14 +292,17 @@ fn pause(attempts: i64, asked: Option<Duration>) -> Duration {
     Duration::from_secs(seconds).max(asked.unwrap_or_default())
 }
 
-/// A word to whoever wrote the message; none into a group before the bot knows that it was meant.
-fn told(app: &App, claim: &Claim, text: &Text, purpose: &str) -> Option<crate::store::letters::Letter> {
-    let event = Event::parse(claim.body.as_bytes()).ok()?;
-    let EventKind::Message(message) = event.kind else { return None };
-    if message.chat == ChatKind::Group && app.bot.get().is_none() {
-        return None;
+/// The message that an event brought, if it is one.
+fn message_of(claim: &Claim) -> Option<MessageReceived> {
+    match Event::parse(claim.body.as_bytes()).ok()?.kind {
+        EventKind::Message(message) => Some(message),
+        _ => None,
     }
-    Some(answer_both(&message, purpose, text))
+}
+
+/// Whether its writer may hear of trouble; no word into a group before the bot knows that it was meant.
+fn may_be_told(app: &App, message: &MessageReceived) -> bool {
+    message.chat != ChatKind::Group || app.bot.get().is_some()
 }
 
 /// What a person should know of a failure.

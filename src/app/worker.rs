@@ -5,7 +5,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -131,22 +132,23 @@ impl Kind {
         Kind::Tidy,
     ];
 
-    async fn step(self, app: &App) -> Result<Step, StoreError> {
+    /// Boxed: a step has kilobytes of its own, and whoever waits for one has no room for all of them.
+    fn step(self, app: &App) -> BoxFuture<'_, Result<Step, StoreError>> {
         match self {
-            Kind::Inbox => inbox::step(app).await,
-            Kind::Dispatch => dispatch::step(app).await,
-            Kind::Letters => letters::step(app).await,
-            Kind::Cards => cards::step(app).await,
-            Kind::Errands => errands::step(app).await,
-            Kind::Recall => recall::step(app).await,
-            Kind::Progress => progress::step(app).await,
-            Kind::Tidy => tidy::step(app).await,
-            Kind::Life => life::beat(app).await.map(|()| Step::Idle),
-            Kind::Prune => tidy::prune(app).await.map(|()| Step::Idle),
-            Kind::Rules => Ok(rules::step(app).await),
-            Kind::Rosters => rosters::step(app).await,
-            Kind::Gauges => gauges::step(app).await,
-            Kind::Clock => app.follow_clock().await.map(|()| Step::Idle),
+            Kind::Inbox => inbox::step(app).boxed(),
+            Kind::Dispatch => dispatch::step(app).boxed(),
+            Kind::Letters => letters::step(app).boxed(),
+            Kind::Cards => cards::step(app).boxed(),
+            Kind::Errands => errands::step(app).boxed(),
+            Kind::Recall => recall::step(app).boxed(),
+            Kind::Progress => progress::step(app).boxed(),
+            Kind::Tidy => tidy::step(app).boxed(),
+            Kind::Life => life::beat(app).map_ok(|()| Step::Idle).boxed(),
+            Kind::Prune => tidy::prune(app).map_ok(|()| Step::Idle).boxed(),
+            Kind::Rules => rules::step(app).map(Ok).boxed(),
+            Kind::Rosters => rosters::step(app).boxed(),
+            Kind::Gauges => gauges::step(app).boxed(),
+            Kind::Clock => app.follow_clock().map_ok(|()| Step::Idle).boxed(),
         }
     }
 

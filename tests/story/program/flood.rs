@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 use super::Running;
 use crate::sandbox::{Forge, RawPush};
 
-/// How long an honest event may take beside all that; Feishu waits 3 s.
-const HONEST_MAX: Duration = Duration::from_secs(1);
+/// How long an honest event may take beside all that. Source: Feishu waits 3 s.
+const HONEST_MAX: Duration = Duration::from_secs(3);
 
 /// Connections of the bot at most. Source: its two threads, of 256 each.
 const CONNECTIONS_MAX: usize = 512;
 
 /// Files that it has open besides: database, log, listeners, calls to Feishu.
 const OTHER_FILES_MAX: usize = 100;
+
+/// One flood at a time: they are many connections each, and a process may often have no more than 1,024 files open.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// One connection that has said so much and then falls silent.
 fn slow(address: SocketAddr, said: &[u8]) -> anyhow::Result<TcpStream> {
@@ -46,6 +49,7 @@ async fn honest(running: &Running) {
 
 #[tokio::test]
 async fn two_hundred_slow_connections_of_one_client_keep_no_honest_event_waiting() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
     let running = Running::start(&[]).await?;
     let head = "POST /feishu/event HTTP/1.1\r\nHost: bot\r\nContent-Length: 100000\r\n";
     let beginnings = [
@@ -66,13 +70,15 @@ async fn two_hundred_slow_connections_of_one_client_keep_no_honest_event_waiting
         let polite = number % beginnings.len() == 3;
         assert!(end.is_empty() || end.starts_with("HTTP/1.1 408 ") || polite, "{number}: {end}");
     }
-    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    // What was said in part is waited for seconds, and not minutes.
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     honest(&running).await;
     Ok(())
 }
 
 #[tokio::test]
 async fn however_many_connections_there_are_the_bot_keeps_the_files_that_it_needs() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
     let running = Running::start(&[]).await?;
     let wires = (0..CONNECTIONS_MAX + 88).map(|_| slow(running.address, b"")).collect::<anyhow::Result<Vec<_>>>()?;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -81,7 +87,7 @@ async fn however_many_connections_there_are_the_bot_keeps_the_files_that_it_need
     // Those who said nothing are hung up on, and what waited behind them is heard.
     let began = Instant::now();
     while running.tenant.person("王芳").says("/whoami").await.status != 200 {
-        assert!(began.elapsed() < Duration::from_secs(15), "{}", running.output());
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", running.output());
     }
     drop(wires);
     honest(&running).await;
@@ -97,6 +103,7 @@ fn peak(running: &Running) -> anyhow::Result<u64> {
 
 #[tokio::test]
 async fn large_bodies_that_nobody_signed_fill_no_memory_and_hold_nobody_up() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
     let running = Running::start(&[]).await?;
     honest(&running).await;
     let before = peak(&running)?;
@@ -154,6 +161,7 @@ fn forge_for(address: SocketAddr, raw: &RawPush, long: Duration) -> anyhow::Resu
 
 #[tokio::test]
 async fn a_flood_of_forged_events_holds_up_no_honest_one() -> anyhow::Result<()> {
+    let _alone = ALONE.lock().await;
     let running = Running::start(&[]).await?;
     let event = running.tenant.person("王芳").text_event("/broadcast 销售部 伪造的通知");
     let mut forgers = vec![];

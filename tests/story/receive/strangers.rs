@@ -131,6 +131,26 @@ async fn in_a_group_an_admin_is_heard_only_when_the_bot_is_mentioned() {
     .await;
 }
 
+/// Who the bot is has to be asked once, and a group hears nothing from it before.
+#[tokio::test]
+async fn in_a_group_a_command_waits_until_the_bot_knows_its_name() {
+    // An app token refused, renewed and refused again; a scope that nobody has granted yet.
+    for code in [99_991_663, 99_991_672] {
+        story(async |stage| {
+            let group = stage.tenant.group("项目群").chat_id;
+            let bot = stage.tenant.with(|world| world.company.bot_name.clone());
+            stage.tenant.fault(crate::sandbox::Fault::code("bot_info", 400, code).times(4));
+            stage.person("王芳").says_in_group(&group, &format!("@{bot} /whoami"), &[]).await.expect("mentioned");
+            for _ in 0..10 {
+                stage.later(Duration::from_secs(60)).await?;
+            }
+            assert_eq!(in_group(stage, &group).len(), 1, "{code}: a command was lost without a word");
+            Ok(())
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn a_crowd_of_strangers_is_answered_a_few_at_a_time() {
     let names: Vec<String> = (0..40).map(|number| format!("路人{number:02}")).collect();

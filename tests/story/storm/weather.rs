@@ -210,10 +210,7 @@ impl Day<'_> {
         let minutes = Duration::from_secs(60);
         let how = self.dice.throw(5);
         match how {
-            0 => self.passes(minutes / 2).await,
-            1 => self.passes(5 * minutes).await,
-            2 => self.passes(40 * minutes).await,
-            3 => self.passes(150 * minutes).await,
+            0..=3 => self.passes([minutes / 2, 5 * minutes, 40 * minutes, 150 * minutes][how]).await,
             _ => {
                 self.tenant.connect("http://127.0.0.1:9");
                 self.tenant.later(90 * minutes).await;
