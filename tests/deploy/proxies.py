@@ -6,6 +6,7 @@ Both are the packages of Debian. From the files only what names the machine is r
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -214,6 +215,64 @@ class InFront:
 
 class BehindNginx(InFront, unittest.TestCase):
     Proxy = Nginx
+
+    # A second source on this machine; Feishu, here, is 127.0.0.1.
+    STRANGER = "127.0.0.2"
+
+    def connect(self):
+        """A connection of the stranger, with TLS."""
+        plain = socket.create_connection(self.proxy.https, 10, source_address=(self.STRANGER, 0))
+        self.addCleanup(plain.close)
+        wire = ssl.create_default_context(cafile=self.proxy.trust).wrap_socket(plain, server_hostname="localhost")
+        self.addCleanup(wire.close)
+        return wire
+
+    def honest(self, count=5):
+        for number in range(count):
+            began = time.monotonic()
+            self.assertEqual(self.push(*self.bot.message(f"/help {number}"))[0], 200)
+            self.assertLess(time.monotonic() - began, ANSWER_SECONDS)
+
+    def test_a_flood_of_one_source_is_refused_and_holds_up_no_other(self):
+        before = self.bot.count("not_a_callback")
+        request = b"POST /feishu/event HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+        answers = b""
+        for _ in range(2):
+            wire = self.connect()
+            # One after the other on a connection, without waiting: faster than 100 a second with 500 at once.
+            wire.sendall(request * 900)
+            self.honest()
+            wire.settimeout(2)
+            try:
+                while said := wire.recv(1 << 16):
+                    answers += said
+            except TimeoutError:
+                pass
+        refused, passed = answers.count(b"HTTP/1.1 503 "), answers.count(b"HTTP/1.1 4")
+        self.assertGreater(refused, 100, f"{passed} passed")
+        self.assertGreater(passed, 400, "a burst of that size is let through")
+        self.assertEqual(self.bot.count("not_a_callback") - before, passed, "what is refused does not reach the bot")
+        self.honest()
+
+    def test_slow_bodies_of_one_source_wait_in_the_proxy(self):
+        head = b"POST /feishu/event HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 900000\r\n\r\n"
+        wires = [self.connect() for _ in range(120)]
+        for wire in wires:
+            wire.sendall(head + b"x" * 1000)
+        # One that is honest and large is not behind them: the bot has not heard of any.
+        began = time.monotonic()
+        self.assertEqual(self.push(*self.bot.message("/help", MEBIBYTE))[0], 200)
+        self.assertLess(time.monotonic() - began, ANSWER_SECONDS)
+        self.honest()
+        ends = []
+        for wire in wires:
+            wire.settimeout(15)
+            try:
+                ends.append(wire.recv(1 << 16)[:12])
+            except (ConnectionError, ssl.SSLError):
+                ends.append(b"")
+        self.assertGreaterEqual(ends.count(b"HTTP/1.1 503"), 20, "more than 100 connections of one source")
+        self.assertFalse([end for end in ends if end not in (b"", b"HTTP/1.1 408", b"HTTP/1.1 503")], ends)
 
 
 class BehindCaddy(InFront, unittest.TestCase):
