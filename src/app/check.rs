@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use jiff::tz::TimeZone;
 use url::Url;
 
+use super::asked::Request;
 use super::authorize::redirect_uri;
 use super::clock::Clock;
-use super::inbox::Request;
 use super::secrets::Secrets;
 use super::{App, Trouble};
 use crate::domain::check::{Database, Finding, Knock, NEEDS, Subject};

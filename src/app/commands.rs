@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
+use super::asked::Request;
 use super::attachments::What;
 use super::directory::{self, ResolveError};
 use super::in_full::attached;
-use super::inbox::Request;
-use super::letters::{answer, uuid};
+use super::letters::uuid;
 use super::{App, Trouble, audit, authorize, is_about, places, press, recall, terms};
 use crate::domain::audit::{Deed as Done, Entry, Row};
 use crate::domain::broadcast::{Broadcast, Stale};
@@ -158,7 +158,7 @@ async fn by_word(
         },
     };
     refusal.iter().for_each(|refusal| refusal.record(&mut tx));
-    tx.post(&answer(request, "answer", &said), app.now()).await?;
+    tx.post(&request.answer("answer", &said), app.now()).await?;
     tx.finish_event(request.claim).await?;
     tx.commit().await?;
     if let Some(refusal) = refusal {
@@ -206,7 +206,7 @@ pub async fn logout(request: &Request<'_>) -> Result<(), Trouble> {
     if had {
         tx.record(Entry::alone(Done::LoggedOut, app.now()).by(request.person()));
     }
-    tx.post(&answer(request, "answer", &answers::logged_out(had)), app.now()).await?;
+    tx.post(&request.answer("answer", &answers::logged_out(had)), app.now()).await?;
     tx.finish_event(request.claim).await?;
     tx.commit().await?;
     app.wake_all();

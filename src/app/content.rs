@@ -9,7 +9,7 @@ use moka::future::Cache;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::inbox::Request;
+use super::asked::Request;
 use super::{App, Trouble};
 use crate::domain::command::{BroadcastOptions, BroadcastRequest};
 use crate::domain::content::{Body, Content, POST_LOCALE};

@@ -10,17 +10,16 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tracing::Instrument;
 
-use super::letters::{answer, answer_both};
+use super::asked::Request;
+use super::letters::answer_both;
 use super::{App, LEASE, RENEW_EVERY, Step, Trouble, authorize, check, commands, menu, on_event, recalled, request};
 use crate::domain::command::{self, Command, CommandErrorKind, CommandName, Said};
-use crate::domain::ids::OpenId;
 use crate::domain::language::Language;
 use crate::domain::policy::{Deed, Roles};
 use crate::feishu::error::Class;
 use crate::feishu::event::{ChatKind, Event, EventKind, MessageBody, MessageReceived};
+use crate::store::StoreError;
 use crate::store::inbox::Claim;
-use crate::store::letters::Receiver;
-use crate::store::{StoreError, Tx};
 use crate::view::{Text, answers, help, result, text};
 
 /// Tries before an event is given up: with the pauses below about an hour.
@@ -28,60 +27,6 @@ const ATTEMPTS_MAX: i64 = 12;
 
 /// After this the work is dropped and begun anew: ten minutes, far beyond the longest search.
 const RENEWALS_MAX: u32 = 40;
-
-/// A message from an admin or an approver, on its way through the desks.
-pub struct Request<'a> {
-    pub app: &'a App,
-    pub claim: &'a Claim,
-    pub message: &'a MessageReceived,
-    /// `None` where the words do not tell: then the answer is in both.
-    pub language: Option<Language>,
-}
-
-impl Request<'_> {
-    pub fn person(&self) -> &OpenId {
-        &self.message.sender
-    }
-
-    /// Answers what is not for everybody's eyes: in a group the answer goes to the person alone, and the group reads
-    /// that it did.
-    pub async fn finish_privately(&self, text: &Text) -> Result<(), Trouble> {
-        let mut tx = self.app.store.begin().await?;
-        self.post_privately(&mut tx, text).await?;
-        tx.finish_event(self.claim).await?;
-        tx.commit().await?;
-        self.app.wake_all();
-        Ok(())
-    }
-
-    /// As [`Self::finish_privately`], within a transaction of the caller's.
-    pub async fn post_privately(&self, tx: &mut Tx, text: &Text) -> Result<(), StoreError> {
-        if self.message.chat == ChatKind::Group {
-            tx.post(&answer(self, "sent-privately", &answers::sent_privately()), self.app.now()).await?;
-        }
-        self.post_privately_as(tx, "answer", text).await
-    }
-
-    /// Writes to the person alone, also where they asked in a group; `purpose` tells it from other answers.
-    pub async fn post_privately_as(&self, tx: &mut Tx, purpose: &str, text: &Text) -> Result<(), StoreError> {
-        let mut letter = answer(self, purpose, text);
-        if self.message.chat == ChatKind::Group {
-            letter.receiver = Receiver::Person(self.person().clone());
-            letter.reply_to = None;
-        }
-        tx.post(&letter, self.app.now()).await
-    }
-
-    /// Answers in the person's language and ends the event.
-    pub async fn finish_with(&self, text: &Text) -> Result<(), Trouble> {
-        let mut tx = self.app.store.begin().await?;
-        tx.post(&answer(self, "answer", text), self.app.now()).await?;
-        tx.finish_event(self.claim).await?;
-        tx.commit().await?;
-        self.app.wake_all();
-        Ok(())
-    }
-}
 
 /// Does at most one event. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {

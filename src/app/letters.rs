@@ -7,7 +7,6 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::attachments::{self, NoFile};
-use super::inbox::Request;
 use super::{App, LEASE, Step};
 use crate::domain::content::harmless;
 use crate::domain::language::Language;
@@ -43,17 +42,13 @@ pub fn text_content(text: &str) -> String {
     json!({ "text": harmless(text) }).to_string()
 }
 
-/// An answer to a message, in the language it was written in.
-pub fn answer(request: &Request<'_>, purpose: &str, text: &Text) -> Letter {
-    reply(request.message, purpose, text.said(request.language))
-}
-
 /// An answer to a message whose language is told from its words.
 pub fn answer_both(message: &MessageReceived, purpose: &str, text: &Text) -> Letter {
     reply(message, purpose, text.said(Language::of(&message.plain())))
 }
 
-fn reply(message: &MessageReceived, purpose: &str, text: String) -> Letter {
+/// A reply to a message; `purpose` tells it from other replies to the same one.
+pub fn reply(message: &MessageReceived, purpose: &str, text: String) -> Letter {
     Letter {
         uuid: uuid(&[purpose, message.message_id.as_str()]),
         receiver: Receiver::Chat(message.chat_id.clone()),

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use super::asked::Request;
 use super::audience::Wanted;
 use super::content::NoContent;
-use super::inbox::Request;
 use crate::domain::audience::FileNote;
 use crate::domain::list::{self, BYTES_MAX, List, Unusable};
 use crate::feishu::error::{CallError, Class};

@@ -4,6 +4,7 @@
 //! No room here keeps a lock or a transaction while the network thinks: intent is written, the deed is done, the
 //! outcome is written.
 
+pub mod asked;
 pub mod attachments;
 pub mod audience;
 pub mod audit;

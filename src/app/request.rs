@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::asked::Request;
 use super::audience::{self, Missing, NAMES_IN_FILE_MAX, Resolution, Wanted};
 use super::content::{self, NoContent};
 use super::directory::ResolveError;
-use super::inbox::Request;
-use super::letters::{answer, uuid};
+use super::letters::uuid;
 use super::list::{self, Listed, Told};
 use super::{App, Trouble, audit as chain, commands, heard, in_full, is_about, terms};
 use crate::domain::audience::{Audience, Outline};
@@ -215,7 +215,7 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
     tx.came_of(&broadcast.origin.message_id, &broadcast.id).await?;
     tx.insert_card(&broadcast.id, &broadcast.author, CardRole::Author, broadcast.revision, now).await?;
     if request.message.chat == ChatKind::Group {
-        tx.post(&answer(request, "answer", &answers::see_private_chat(&broadcast.id)), now).await?;
+        tx.post(&request.answer("answer", &answers::see_private_chat(&broadcast.id)), now).await?;
     }
     if let Some(told) = told.filter(|told| told.note.left_out > 0) {
         request.post_privately_as(&mut tx, "list", &told.said).await?;

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use feishu_broadcast::app::asked::Request;
 use feishu_broadcast::app::authorize::{self, NoToken};
-use feishu_broadcast::app::inbox::Request;
 use feishu_broadcast::app::{LEASE, commands, directory, tidy};
 use feishu_broadcast::domain::broadcast::State;
 use feishu_broadcast::domain::ids::{MessageId, OpenId, Timestamp};
