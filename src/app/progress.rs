@@ -1,5 +1,8 @@
 //! Asks Feishu how far one accepted batch has come, with growing pauses, until nothing more is expected: how many were
-//! reached, how many read it, and, where it was asked back, how many copies are gone.
+//! reached, how many read it, and, where it was asked back, how many copies are gone. Once delivery has settled only who
+//! has read it is asked.
+
+use std::time::Duration;
 
 use tracing::Instrument;
 
@@ -8,7 +11,7 @@ use super::{App, Step, about};
 use crate::domain::batch::{Batch, Progress};
 use crate::domain::broadcast::Broadcast;
 use crate::domain::ids::Timestamp;
-use crate::domain::polls::{self, Asked, FAST, Recalling, STEADY};
+use crate::domain::polls::{self, Asked, FAST, Question, Recalling, STEADY, question};
 use crate::domain::reads::{self, Point};
 use crate::domain::recall::Recall;
 use crate::domain::report::Report;
@@ -33,7 +36,7 @@ async fn ask(app: &App, poll: PollClaim, now: Timestamp) -> Result<Step, StoreEr
     // What Feishu has forgotten it is not asked about; what was asked for all the same ends here.
     let known = poll.accepted_at.is_none_or(|at| polls::is_remembered(now.since(at)));
     let asked = match known {
-        true => Some(app.feishu.batch_progress(now, &poll.message_id).await),
+        true => Some(answer(app, &poll, now).await),
         false => None,
     };
     let now = app.now();
@@ -45,6 +48,28 @@ async fn ask(app: &App, poll: PollClaim, now: Timestamp) -> Result<Step, StoreEr
     app.wake.cards.notify_one();
     app.wake.letters.notify_one();
     Ok(Step::Worked)
+}
+
+/// Asks the question that is due.
+async fn answer(app: &App, poll: &PollClaim, now: Timestamp) -> Result<Answer, CallError> {
+    let age = poll.accepted_at.map_or(Duration::ZERO, |at| now.since(at));
+    if let Some(before) = poll.progress
+        && question(poll.progress, poll.polls_same, age, poll.is_recalled) == Question::Reads
+    {
+        match app.feishu.read_user(now, &poll.message_id).await {
+            Ok(readers) if readers.total <= before.reached => {
+                let Progress { valid, reached, .. } = before;
+                return Ok(Answer { valid, success: reached, read: readers.read, recalled: None });
+            }
+            // More people were pushed to than were known to be: delivery went on after all.
+            Ok(_) => {}
+            Err(error) if matches!(error.class(), Class::Retry { .. } | Class::Reauthenticate) => return Err(error),
+            // No such refusal is documented for this question alone, and the other one answers it as well.
+            Err(error) => tracing::debug!(%error, broadcast = %poll.broadcast, "reads could not be asked for alone"),
+        }
+        app.polls.next(&app.store, || app.now()).await;
+    }
+    app.feishu.batch_progress(app.now(), &poll.message_id).await
 }
 
 /// Writes an answer, and what follows from it for the broadcast.
@@ -59,10 +84,14 @@ async fn write(
     let mut recall = batch.recall.clone();
     let (progress, goes_on) = match asked {
         Some(Ok(answer)) => {
-            let progress = Progress { valid: answer.valid, reached: answer.success, read: answer.read };
+            // Two questions are two snapshots; nobody has read it less for that.
+            let read = answer.read.max(poll.progress.map_or(0, |before| before.read));
+            let progress = Progress { valid: answer.valid, reached: answer.success, read };
             let gone = answer.recalled.unwrap_or(0);
             let new = poll.progress != Some(progress) || recall.as_ref().is_some_and(|recall| recall.taken_back < gone);
-            poll.polls_same = if new { 0 } else { poll.polls_same + 1 };
+            let delivery = |progress: Progress| (progress.valid, progress.reached);
+            let same = poll.progress.map(delivery) == Some(delivery(progress));
+            poll.polls_same = if same { poll.polls_same + 1 } else { 0 };
             if new || poll.changed_at.is_none() {
                 poll.changed_at = Some(now);
             }

@@ -1,12 +1,13 @@
 //! When Feishu is asked next how far a batch has come, or that it is asked no more.
 //!
 //! Delivery takes seconds and is asked for at once; reads come in over hours and days, and the pauses grow with the age
-//! of the batch. Whoever wants to know earlier presses a button: that is one question more, and what it finds decides
-//! whether others follow.
+//! of the batch. Feishu has a question for each: `get_progress` knows both, `read_user` the reads alone. Whoever wants
+//! to know earlier presses a button: that is one question more, and what it finds decides whether others follow.
 
 use std::time::Duration;
 
 use super::batch::Progress;
+use super::recall::SAME_MAX;
 
 /// Pauses while delivery is under way, in seconds. Source: contract "following up".
 pub const FAST: [u64; 5] = [2, 4, 8, 15, 30];
@@ -48,6 +49,28 @@ pub enum Recalling {
     No,
     UnderWay,
     Over,
+}
+
+/// What Feishu is asked about an accepted batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// `get_progress`: how many are valid, reached, have read it, and were taken back from.
+    Progress,
+    /// `read_user`: how many have read it.
+    Reads,
+}
+
+/// What is asked next of a batch that is so old; `same` answers in a row have left its delivery as it was.
+///
+/// Delivery has settled once everybody is reached, or once nothing is queued any more and the counts stand still: people
+/// out of the bot's reach are counted as valid for ever. From then on only reads are news. A recall is counted by
+/// `get_progress` alone.
+pub fn question(progress: Option<Progress>, same: i64, age: Duration, is_recalled: bool) -> Question {
+    let Some(progress) = progress.filter(|progress| progress.valid > 0 && !is_recalled) else {
+        return Question::Progress;
+    };
+    let stands_still = same >= SAME_MAX && age >= QUEUED_MAX;
+    if progress.reached >= progress.valid || stands_still { Question::Reads } else { Question::Progress }
 }
 
 /// Whether Feishu still knows a batch of that age.
@@ -95,6 +118,22 @@ mod tests {
         assert_eq!(after(9, DELIVERED, HOUR / 60, HOUR), Some(STEADY));
         assert_eq!(after(9, DELIVERED, 2 * HOUR, HOUR), Some(HOUR / 4));
         assert_eq!(after(9, DELIVERED, 10 * DAY, DAY), Some(6 * HOUR));
+    }
+
+    #[test]
+    fn delivery_is_asked_for_until_it_has_settled_and_then_only_reads() {
+        let asked = |progress, same, age| question(progress, same, age, false);
+        assert_eq!(asked(None, 9, HOUR), Question::Progress);
+        assert_eq!(
+            asked(Some(Progress { valid: 0, reached: 0, read: 0 }), 99, DAY),
+            Question::Progress,
+            "queued, or nobody"
+        );
+        assert_eq!(asked(Some(GOING), 4, HOUR), Question::Progress, "it moved a moment ago");
+        assert_eq!(asked(Some(GOING), 9, HOUR / 2), Question::Progress, "it may still be queued");
+        assert_eq!(asked(Some(GOING), 5, HOUR), Question::Reads, "the rest is out of reach");
+        assert_eq!(asked(Some(DELIVERED), 0, STEADY), Question::Reads);
+        assert_eq!(question(Some(DELIVERED), 9, HOUR, true), Question::Progress, "who counts a recall");
     }
 
     #[test]

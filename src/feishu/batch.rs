@@ -84,10 +84,10 @@ impl Feishu {
         self.ask_as_app(now, &Ask::delete(Call::RecallBatch).id(batch.as_str())).await.map(drop)
     }
 
-    /// Asks how many have read a batch. Feishu writes these numbers as texts.
+    /// Asks how many have read a batch. Possible for 30 days. Feishu writes these numbers as texts.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// [`CallError`]; Feishu documents none that [`Self::batch_progress`] does not have as well.
     pub async fn read_user(&self, now: Timestamp, batch: &BatchMessageId) -> Result<ReadUsers, CallError> {
         let answer = self.ask_as_app(now, &Ask::get(Call::BatchReaders).id(batch.as_str())).await?;
         let count = |pointer: &str| number(&answer.body, pointer);

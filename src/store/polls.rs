@@ -17,7 +17,9 @@ pub struct PollClaim {
     /// When Feishu accepted it, where that was written down.
     pub accepted_at: Option<Timestamp>,
     pub progress: Option<Progress>,
-    /// Polls so far, and how many of the last ones changed nothing.
+    /// Whether a recall was asked for.
+    pub is_recalled: bool,
+    /// Polls so far, and how many of the last ones left its delivery as it was.
     pub polls: i64,
     pub polls_same: i64,
     /// When an answer last brought something new.
@@ -40,7 +42,7 @@ impl Store {
                 select broadcast, seq from batches where next_poll_at is not null and next_poll_at <= $1
                 order by next_poll_at limit 1)
                and next_poll_at <= $1
-             returning broadcast, seq, outcome, progress, polls, polls_same, changed_at",
+             returning broadcast, seq, outcome, progress, recall, polls, polls_same, changed_at",
         )
         .bind(now.0)
         .bind(next.0)
@@ -56,6 +58,7 @@ impl Store {
                 .ok_or_else(|| StoreError::Unreadable("an accepted batch without an id".into()))?,
             accepted_at: outcome.accepted_at,
             progress: row.try_get::<Option<String>, _>("progress")?.map(|text| document(&text)).transpose()?,
+            is_recalled: row.try_get::<Option<&str>, _>("recall")?.is_some(),
             polls: row.try_get("polls")?,
             polls_same: row.try_get("polls_same")?,
             changed_at: row.try_get::<Option<i64>, _>("changed_at")?.map(Timestamp),

@@ -234,7 +234,7 @@ pub fn all_targets(id: &BroadcastId, part: usize, of: usize) -> Text {
 pub fn ambiguous(typed: &str, candidates: &[DepartmentTarget]) -> Text {
     let mut lines = vec![Text::new(
         format!("有 {} 个部门叫「{typed}」，请写出路径：", candidates.len()),
-        format!("{} departments are called “{typed}”; write a path:", candidates.len()),
+        format!("{} are called “{typed}”; write a path:", count(candidates.len(), "department")),
     )];
     lines.extend(candidates.iter().map(|candidate| {
         let path = candidate.path.join("/");
@@ -309,7 +309,9 @@ pub fn over_quota(department: &DepartmentTarget, left: u64) -> Text {
             "「{path}」约 {heads} 人，而飞书每个应用每天最多群发 {PER_DAY} 条（北京时间 0 点重置，今天还剩 {left} 条）。没有保存。请改为分别发给它的下级部门，分几天发完。"
         ),
         format!(
-            "“{path}” has about {heads} people, and Feishu lets an app broadcast at most {PER_DAY} messages a day (from midnight Beijing time; {left} are left today). Nothing was stored. Address the departments inside it instead, over several days."
+            "“{path}” has about {}, and Feishu lets an app broadcast at most {} a day (from midnight Beijing time; left today: {left}). Nothing was stored. Address the departments inside it instead, over several days.",
+            count(heads, "person"),
+            count(PER_DAY, "message")
         ),
     )
 }

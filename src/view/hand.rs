@@ -3,7 +3,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, answers, count, text};
+use super::{Text, agree, answers, count, text};
 use crate::domain::audience::DepartmentTarget;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::heard::{Heard, MANY};
@@ -31,11 +31,11 @@ pub fn greeting(roles: Roles, own: usize, awaiting: usize) -> Text {
     let (mut zh, mut en) = (vec![], vec![]);
     if own > 0 {
         zh.push(format!("你有 {own} 条群发在等"));
-        en.push(format!("{} of yours {} waiting", count(own, "broadcast"), if own == 1 { "is" } else { "are" }));
+        en.push(format!("{} of yours {} waiting", count(own, "broadcast"), agree(own, "is", "are")));
     }
     if awaiting > 0 {
         zh.push(format!("{awaiting} 条等你审批"));
-        en.push(format!("{awaiting} {} for your decision", if awaiting == 1 { "waits" } else { "wait" }));
+        en.push(format!("{awaiting} {} for your decision", agree(awaiting, "waits", "wait")));
     }
     zh.push("全部用法：/help".into());
     en.push("everything else: /help".into());
@@ -192,7 +192,10 @@ pub fn edit_placeholder() -> Text {
 pub fn not_editable(letters_max: usize) -> Text {
     Text::new(
         format!("内容超过 {letters_max} 字，不能在卡片上修改；要改请取消后重新发起"),
-        format!("More than {letters_max} letters cannot be changed on a card; cancel and propose again instead"),
+        format!(
+            "More than {} cannot be changed on a card; cancel and propose again instead",
+            count(letters_max, "letter")
+        ),
     )
 }
 
@@ -222,7 +225,10 @@ pub fn edit_same() -> Text {
 pub fn edit_too_long(letters: usize, letters_max: usize) -> Text {
     Text::new(
         format!("没有改：内容有 {letters} 字，在卡片上最多 {letters_max} 字。更长的请取消后重新发起。"),
-        format!("Not changed: {letters} letters, and a card takes {letters_max}. Cancel and propose it again instead."),
+        format!(
+            "Not changed: {}, and a card takes {letters_max}. Cancel and propose it again instead.",
+            count(letters, "letter")
+        ),
     )
 }
 
@@ -261,7 +267,7 @@ pub fn heard<'a>(heard: &Heard, named: impl Iterator<Item = (&'a DepartmentTarge
     let (mut zh, mut en) = (vec![], vec![]);
     if heard.many > 0 {
         zh.push(format!("其中至少 {} 人已收到 {MANY} 条或更多", heard.many));
-        en.push(format!("at least {} got {MANY} broadcasts or more", count(heard.many, "person")));
+        en.push(format!("at least {} got {} or more", count(heard.many, "person"), count(MANY, "broadcast")));
     }
     if heard.some > heard.many {
         zh.push(format!("其中至少 {} 人已收到过", heard.some));
@@ -270,7 +276,7 @@ pub fn heard<'a>(heard: &Heard, named: impl Iterator<Item = (&'a DepartmentTarge
     for (department, name) in named {
         if let Some(times) = heard.departments.get(department.id.key().as_ref()) {
             zh.push(format!("{name}：至少 {times} 次"));
-            en.push(format!("{name}: at least {}", if *times == 1 { "once".into() } else { format!("{times} times") }));
+            en.push(format!("{name}: at least {}", agree(*times, "once", &count(*times, "time"))));
         }
     }
     (!zh.is_empty())

@@ -5,7 +5,7 @@ use crate::domain::lint::{
     CardFault, CardFaultKind, Counted, Finding, FindingKind, JsonType, Severity, TextPlace, severity,
 };
 
-use super::Text;
+use super::{Text, count};
 
 /// Values of a list that a sentence names.
 const VALUES_SHOWN_MAX: usize = 13;
@@ -153,9 +153,10 @@ fn wrong(fault: &CardFault) -> Text {
             format!("The row has “{found}”, and no column has that name."),
         ),
         CardFaultKind::BadValue { .. } => (format!("这里不能填 {found}。"), format!("It cannot be {found}.")),
-        CardFaultKind::TooLong { most } => {
-            (format!("文字超过 {most} 个字：「{found}」。"), format!("Longer than {most} characters: “{found}”."))
-        }
+        CardFaultKind::TooLong { most } => (
+            format!("文字超过 {most} 个字：「{found}」。"),
+            format!("Longer than {}: “{found}”.", count(most, "character")),
+        ),
         CardFaultKind::BadLink => (
             format!("链接「{found}」打不开，飞书只接受 http 和 https。"),
             format!("The link “{found}” does not work; Feishu takes http and https only."),

@@ -1,6 +1,5 @@
 //! Floor 1: everything the bot says. Pure: values in, sentences and cards out, always in both languages.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -16,6 +15,7 @@ pub mod help;
 pub mod hold;
 pub mod lint;
 pub mod lists;
+pub mod number;
 pub mod page;
 pub mod policy;
 pub mod reach;
@@ -31,6 +31,7 @@ pub mod toast;
 
 use crate::domain::ids::Timestamp;
 pub use crate::domain::language::Language;
+pub use number::{agree, count};
 
 /// The same thing said in both languages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,17 +70,6 @@ impl Text {
             None if self.zh == self.en => self.zh.clone(),
             None => format!("{}\n{}", self.zh, self.en),
         }
-    }
-}
-
-/// So many of something, in English: `1 target`, `2 targets`, `3 people`.
-pub fn count<N: Display + PartialEq + From<u8>>(n: N, noun: &str) -> String {
-    match noun {
-        _ if n == N::from(1) => format!("{n} {noun}"),
-        "person" => format!("{n} people"),
-        "batch" => format!("{n} batches"),
-        "copy" => format!("{n} copies"),
-        _ => format!("{n} {noun}s"),
     }
 }
 
@@ -135,13 +125,6 @@ pub fn advice(code: i64) -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_is_not_many() {
-        assert_eq!([count(1_u64, "target"), count(0_u64, "target")], ["1 target", "0 targets"]);
-        assert_eq!([count(1_usize, "person"), count(2_usize, "person")], ["1 person", "2 people"]);
-        assert_eq!([count(1_u32, "batch"), count(2_u32, "batch")], ["1 batch", "2 batches"]);
-    }
 
     #[test]
     fn how_long_is_said_in_whole_units() {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Text, count, duration};
+use super::{Text, agree, count, duration};
 use crate::domain::audience::DepartmentTarget;
 use crate::domain::broadcast::Broadcast;
 use crate::domain::ids::OpenId;
@@ -126,8 +126,9 @@ fn too_few_approvers(required: u32, possible: usize, tier: Option<Tier>) -> Text
             by.zh
         ),
         format!(
-            "This needs {}, but besides you there is only {possible}, so it could never be approved and was not proposed. Ask the operator to change BROADCAST_APPROVERS or {}.",
+            "This needs {}, but besides you there {} only {possible}, so it could never be approved and was not proposed. Ask the operator to change BROADCAST_APPROVERS or {}.",
             count(required, "approver"),
+            agree(possible, "is", "are"),
             by.en
         ),
     )
@@ -138,7 +139,9 @@ fn range(above: u64, up_to: Option<u64>) -> Text {
     match (above, up_to) {
         (0, None) => Text::new("任何人数", "any number of people"),
         (0, Some(most)) => Text::new(format!("{most} 人以内"), format!("up to {}", count(most, "person"))),
-        (above, Some(most)) => Text::new(format!("{}–{most} 人", above + 1), format!("{} to {most} people", above + 1)),
+        (above, Some(most)) => {
+            Text::new(format!("{}–{most} 人", above + 1), format!("{} to {}", above + 1, count(most, "person")))
+        }
         (above, None) => Text::new(
             format!("超过 {above} 人，或人数未知"),
             format!("more than {}, or an unknown number", count(above, "person")),

@@ -5,7 +5,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, advice, count, moment, result, text};
+use super::{Text, advice, agree, count, moment, result, text};
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::{BroadcastId, OpenId};
 use crate::domain::report::Report;
@@ -42,7 +42,12 @@ pub fn confirm(report: &Report, zone: &TimeZone) -> Text {
         0 => (String::new(), String::new()),
         planned => (
             format!("还没发出的 {planned} 批会取消。"),
-            format!(" {} that have not left are cancelled.", count(planned, "batch")),
+            format!(
+                " {} that {} not left {} cancelled.",
+                count(planned, "batch"),
+                agree(planned, "has", "have"),
+                agree(planned, "is", "are")
+            ),
         ),
     };
     Text::new(
@@ -112,7 +117,11 @@ pub fn begun(id: &BroadcastId, begun: &Begun<'_>) -> Text {
     if begun.cancelled > 0 {
         lines.push(Text::new(
             format!("群发 {id}：还没发出的 {} 批已取消。", begun.cancelled),
-            format!("Broadcast {id}: {} that had not left are cancelled.", count(begun.cancelled, "batch")),
+            format!(
+                "Broadcast {id}: {} that had not left {} cancelled.",
+                count(begun.cancelled, "batch"),
+                agree(begun.cancelled, "is", "are")
+            ),
         ));
     }
     if begun.on_their_way > 0 {
@@ -209,8 +218,10 @@ fn refusals(report: &Report) -> Vec<Text> {
                 true => (format!("等 {} 批", batches.len()), format!(" and others, {} in all", batches.len())),
                 false => (" 批".to_owned(), String::new()),
             };
-            let (zh_which, en_which) =
-                (format!("第 {}{zh}", named.join("、")), format!("batch {}{en}", named.join(", ")));
+            let (zh_which, en_which) = (
+                format!("第 {}{zh}", named.join("、")),
+                format!("{} {}{en}", agree(batches.len(), "batch", "batches"), named.join(", ")),
+            );
             match code {
                 Some(code) => {
                     let why = advice(*code);

@@ -19,7 +19,7 @@ pub fn coming() -> Text {
 pub fn enough(most: i64) -> Text {
     Text::new(
         format!("这条群发已经给你发过 {most} 次了，请看之前的消息。"),
-        format!("You have had this one {most} times already; please look at the messages above."),
+        format!("You have had this one {} already; please look at the messages above.", count(most, "time")),
     )
 }
 

@@ -126,7 +126,8 @@ pub fn takes_a_while(rows: usize, minutes: usize) -> Text {
     Text::new(
         format!("收到名单，{rows} 行，正在逐个核对，大约需要 {minutes} 分钟，好了会把预览发给你。"),
         format!(
-            "The list has {rows} rows and is being looked up, which takes about {}; the preview follows.",
+            "The list has {} and is being looked up, which takes about {}; the preview follows.",
+            count(rows, "row"),
             count(minutes, "minute")
         ),
     )

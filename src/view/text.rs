@@ -1,6 +1,6 @@
 //! The sentences of cards, toasts and answers, in both languages.
 
-use super::{Text, count, hold, policy, recall};
+use super::{Text, agree, count, hold, policy, recall};
 use crate::domain::audience::Headcount;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::OpenId;
@@ -46,8 +46,11 @@ pub fn quota_short(heads: u64, left: u64) -> Text {
             heads - left
         ),
         format!(
-            "{left} messages are left of today's quota (500,000 a day, from midnight Beijing time); about {} wait until after that",
-            count(heads - left, "person")
+            "{} {} left of today's quota (500,000 a day, from midnight Beijing time); about {} {} until after that",
+            count(left, "message"),
+            agree(left, "is", "are"),
+            count(heads - left, "person"),
+            agree(heads - left, "waits", "wait")
         ),
     )
 }
@@ -72,7 +75,7 @@ pub fn asks(author: &OpenId) -> Text {
 pub fn which_one(typed: &str, candidates: usize) -> Text {
     Text::new(
         format!("有 {candidates} 个部门叫「{typed}」，请选择要发给哪一个："),
-        format!("{candidates} departments are called “{typed}”. Which one?"),
+        format!("{} are called “{typed}”. Which one?", count(candidates, "department")),
     )
 }
 

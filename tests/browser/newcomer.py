@@ -154,6 +154,16 @@ def the_login(walk):
     walk.picture("goes-on")
 
 
+def the_menu(walk):
+    """An item of the bot's menu, which writes nothing and is answered."""
+    messages = walk.page.get_by_test_id("message")
+    before = messages.count()
+    walk.page.get_by_test_id("menu-pending").click()
+    expect(messages).to_have_count(before + 1, timeout=SOON * 1000)
+    expect(messages.last).to_contain_text("没有在等的群发")
+    walk.picture("menu")
+
+
 def the_list(walk):
     """A file from this machine with people in it, and a reply to it that is meant for them."""
     page = walk.page
@@ -232,6 +242,7 @@ def the_walk(walk):
     result.scroll_into_view_if_needed()
     walk.picture("result")
 
+    the_menu(walk)
     the_list(walk)
 
     page.set_viewport_size(PHONE)

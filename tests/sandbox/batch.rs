@@ -36,7 +36,7 @@ pub struct Task {
     /// When delete was called.
     pub recalled_ms: Option<i64>,
     pub recall_count: usize,
-    /// How often get_progress was asked; the progress script counts by it.
+    /// How often get_progress and read_user were asked; the progress script counts by it.
     pub polls: usize,
     pub invalid_department_ids: Vec<String>,
     pub invalid_open_ids: Vec<String>,

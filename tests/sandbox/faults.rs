@@ -179,7 +179,7 @@ pub struct Switches {
     pub batch_invalid: Vec<String>,
     /// Messages a day through batch_send, per recipient.
     pub batch_quota: usize,
-    /// (valid, success, read) of successive get_progress calls; the last stays. Empty: the real numbers.
+    /// (valid, success, read) of successive get_progress and read_user calls; the last stays. Empty: the real numbers.
     pub progress: Vec<(i64, i64, i64)>,
     /// Delete answers this code (230009 too old, 230026 not allowed).
     pub recall_code: Option<i64>,

@@ -5,7 +5,7 @@
 //! it through [`Tenant`] and [`Person`]; the bot talks to it over real HTTP on two loopback origins.
 //!
 //! What lives where: `people`, `company` who works here · `world` everything the platform remembers · `tenant` the
-//! handle a story holds · `person`, `view`, `draft` what one employee does and sees · `push`, `events`, `seal` platform to bot ·
+//! handle a story holds · `person`, `view`, `draft`, `menu` what one employee does and sees · `push`, `events`, `seal` platform to bot ·
 //! `http` bot to platform · `cards` what a card may look like · `batch` the queue of batch messages · `faults` what
 //! can be made to go wrong · `record` what happened, and what should not have.
 
@@ -20,6 +20,7 @@ pub mod draft;
 pub mod events;
 pub mod faults;
 pub mod http;
+pub mod menu;
 pub mod people;
 pub mod person;
 pub mod push;
@@ -34,6 +35,7 @@ pub mod world;
 pub use draft::Draft;
 pub use events::{Event, Forge, RawPush};
 pub use faults::{Effect, Fault, UnknownPeople, UuidMode, When, Wire};
+pub use menu::menu;
 pub use people::{Company, Department, Employee, Group};
 pub use person::{ChatMessage, Delivered, Person, Press, Pressed, Toast};
 pub use push::Pushed;

@@ -38,6 +38,8 @@ struct File {
     /// Below `src`, with `/`.
     path: String,
     code: String,
+    /// What people read: the same lines with their texts.
+    said: String,
 }
 
 impl File {
@@ -45,7 +47,9 @@ impl File {
         let code = code_of(source);
         // Unit tests sit at the foot; nothing follows them.
         let end = code.find("#[cfg(test)]").unwrap_or(code.len());
-        Self { path: path.into(), code: code[..end].into() }
+        let lines = code[..end].lines().count();
+        let said = source.lines().take(lines).filter(|line| !line.trim_start().starts_with("//"));
+        Self { path: path.into(), code: code[..end].into(), said: said.collect::<Vec<_>>().join("\n") }
     }
 
     /// The room this file belongs to: `app` for `app/inbox.rs`, `config` for `config.rs`.
@@ -255,10 +259,27 @@ fn length(file: &File) -> Vec<String> {
     if allowed { vec![] } else { vec![format!("has {lines} lines")] }
 }
 
+/// What the bot counts, in English: after a number only `view::count` writes it, which knows how to say one.
+const COUNTED: &str = "admins, approvals, approvers, batches, broadcasts, characters, copies, departments, hours, \
+                       images, invalid ids, letters, lines, messages, minutes, people, rows, seconds, targets, times";
+
+/// One is not many, in every sentence.
+fn numbers(file: &File) -> Vec<String> {
+    if !file.is_in(&["view"]) || file.path == "view/number.rs" {
+        return vec![];
+    }
+    let bare = |word: &&str| {
+        let after_a_number = format!("}} {word}");
+        let mut places = file.said.split(&after_a_number).skip(1);
+        places.any(|after| !after.starts_with(is_of_a_word) && !after.starts_with(".csv"))
+    };
+    COUNTED.split(", ").chain(["(s)"]).filter(bare).map(|word| format!("writes {word} after any number")).collect()
+}
+
 /// A rule of the house: what is wrong with a file.
 type Rule = fn(&File) -> Vec<String>;
 
-const RULES: [Rule; 5] = [floors, purity, clock, manners, length];
+const RULES: [Rule; 6] = [floors, purity, clock, manners, length, numbers];
 
 /// Every file of `src` that is not only tests.
 fn house() -> Vec<File> {
@@ -371,6 +392,15 @@ fn bad_manners_are_found() {
     check(manners, "app/a.rs", "concat!(\"bot/\", env!(\"CARGO_PKG_VERSION\"))", &[]);
     check(manners, "app/a.rs", "todo!()", &["todo!"]);
     check(manners, "app/a.rs", "fn f() {}\n#[cfg(test)]\nmod tests { fn g() { x.unwrap() } }", &[]);
+}
+
+#[test]
+fn a_number_before_many_that_may_be_one_is_found() {
+    check(numbers, "view/a.rs", "format!(\"{n} people wait\")", &["people"]);
+    check(numbers, "view/a.rs", "format!(\"to {} (s)\", n)", &["(s)"]);
+    check(numbers, "view/a.rs", "// {n} people\nformat!(\"{} wait\", count(n, \"person\"))", &[]);
+    check(numbers, "view/a.rs", "format!(\"broadcast {id} targets.csv\")", &[]);
+    check(numbers, "app/a.rs", "format!(\"{n} people\")", &[]);
 }
 
 #[test]

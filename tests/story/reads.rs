@@ -5,13 +5,17 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::approve::{HOUR, press, proposal};
-use crate::sandbox::{ChatMessage, Company};
+use crate::sandbox::{ChatMessage, Company, Fault};
 use crate::stage::{Stage, story, story_with};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn polls(stage: &Stage) -> usize {
-    stage.tenant.calls_to("batch.progress").len()
+    stage.tenant.calls_to("batch.progress").len() + read_users(stage)
+}
+
+fn read_users(stage: &Stage) -> usize {
+    stage.tenant.calls_to("batch.read_user").len()
 }
 
 /// So much time passes, and the bot works at least every hour of it.
@@ -107,6 +111,94 @@ async fn asking_ends_when_nothing_changes_and_for_good_after_thirty_days() {
         stage.ask("周明", &format!("/status {id}")).await?;
         passes(stage, DAY).await?;
         assert_eq!(polls(stage), after, "Feishu has forgotten it by now");
+        Ok(())
+    })
+    .await;
+}
+
+fn progresses(stage: &Stage) -> usize {
+    polls(stage) - read_users(stage)
+}
+
+/// So many minutes pass, and the bot works in each of them.
+async fn minutes(stage: &Stage, minutes: u32) -> anyhow::Result<()> {
+    for _ in 0..minutes {
+        stage.later(Duration::from_secs(60)).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn once_everybody_has_it_only_reads_are_asked_for() {
+    story(async |stage| {
+        proposal(stage, "王芳", "送到了").await?;
+        press(stage, "赵磊", "approve").await?;
+        stage.settle().await?;
+        minutes(stage, 10).await?;
+        let (delivery, reads) = (progresses(stage), read_users(stage));
+        assert!((1..=3).contains(&delivery) && reads > 5, "{delivery} about delivery, {reads} about reads");
+        // What `read_user` writes as texts arrives as numbers, by the clock and by the button.
+        stage.person("陈晨").reads();
+        press(stage, "王芳", "refresh").await?;
+        stage.settle().await?;
+        let card = stage.card_of("王芳")?;
+        assert!(card.text.contains("已读 1 人"), "{}", card.text);
+        passes(stage, DAY).await?;
+        assert_eq!((progresses(stage), read_users(stage)), (delivery, reads + 1), "everybody has read it");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_out_of_reach_is_not_waited_for_longer_than_a_queue_can_be() {
+    story_with(&[], Company::small().unavailable("马超"), async |stage| {
+        stage.authorize("王芳").await?;
+        stage.propose("王芳", "/broadcast 销售部 有人收不到").await?;
+        press(stage, "赵磊", "approve").await?;
+        stage.settle().await?;
+        minutes(stage, 30).await?;
+        assert_eq!(read_users(stage), 0, "the fourth may still be in the queue");
+        minutes(stage, 30).await?;
+        let delivery = progresses(stage);
+        assert!(read_users(stage) > 0);
+        passes(stage, DAY).await?;
+        assert_eq!(progresses(stage), delivery, "asked about delivery that stands still");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn delivery_that_goes_on_after_all_is_counted_and_reads_never_become_fewer() {
+    story(async |stage| {
+        proposal(stage, "王芳", "两个问题").await?;
+        // Asked about delivery, about reads, about delivery since more were pushed than it had said, about reads again.
+        let script = vec![(2, 2, 0), (3, 3, 1), (3, 3, 2), (3, 3, 1)];
+        stage.tenant.switch(|switches| switches.progress = script);
+        press(stage, "赵磊", "approve").await?;
+        stage.settle().await?;
+        minutes(stage, 10).await?;
+        let card = stage.card_of("王芳")?;
+        assert!(card.text.contains("送达 3 人，已读 2 人"), "{}", card.text);
+        assert_eq!(progresses(stage), 2);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reads_are_counted_where_they_cannot_be_asked_for_alone() {
+    story(async |stage| {
+        proposal(stage, "王芳", "没有这个接口").await?;
+        press(stage, "赵磊", "approve").await?;
+        stage.settle().await?;
+        minutes(stage, 2).await?;
+        stage.tenant.fault(Fault::code("batch.read_user", 400, 230_027));
+        stage.person("陈晨").reads();
+        minutes(stage, 2).await?;
+        let card = stage.card_of("王芳")?;
+        assert!(card.text.contains("已读 1 人"), "{}", card.text);
         Ok(())
     })
     .await;

@@ -6,8 +6,8 @@ use crate::domain::command::{
 };
 use crate::domain::content::{Body, Mention, harmless};
 use crate::domain::ids::OpenId;
-use crate::view::Text;
 use crate::view::help::{called, example, joined};
+use crate::view::{Text, count};
 
 /// Explains a mistake in at most six lines; nothing quoted in it can ping anyone.
 pub fn mistake(error: &CommandError) -> Text {
@@ -82,7 +82,10 @@ fn wrong(error: &CommandError) -> Text {
             let most = command::TARGETS_MAX;
             Text::new(
                 format!("一次最多 {most} 个收件人。请写上一级部门，或分几次发。"),
-                format!("There may be at most {most} targets. Name a department above them, or send it in parts."),
+                format!(
+                    "There may be at most {}. Name a department above them, or send it in parts.",
+                    count(most, "target")
+                ),
             )
         }
         CommandErrorKind::BadListFilter { typed } => Text::new(

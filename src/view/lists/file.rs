@@ -5,7 +5,7 @@ use crate::domain::command::TargetFault;
 use crate::domain::content::harmless;
 use crate::domain::list::{BYTES_MAX, Column, List, ListFault, Looks, ROWS_MAX, RowFault, UNPACKED_MAX, Unusable};
 use crate::view::help::target;
-use crate::view::{Text, advice, count, result};
+use crate::view::{Text, advice, agree, count, result};
 
 /// Unusable rows that are listed with their reasons; of the others the lines are named.
 const ROWS_SHOWN: usize = 10;
@@ -42,7 +42,7 @@ pub fn taken(name: &str, list: &List) -> Text {
         let (runs, more) = (runs(more.iter().map(|row| row.line)), more.len());
         lines.push(Text::new(
             format!("……另有 {more} 行：第 {} 行", runs.join("、")),
-            format!("… and {more} more, in lines {}", runs.join(", ")),
+            format!("… and {more} more, in {} {}", agree(more, "line", "lines"), runs.join(", ")),
         ));
     }
     if list.rows.is_empty() {
@@ -74,7 +74,8 @@ pub fn too_many_names(name: &str, names: usize, names_max: usize) -> Text {
             "文件{file}里有 {names} 个部门名称，每个都要单独搜索，最多 {names_max} 个。\n请把部门名称换成部门 ID（od-…，表头写 department_id；/部门 关键词 可查），或改为发给它们的上级部门。"
         ),
         format!(
-            "The file {file} names {names} departments; each is a search of its own, and {names_max} is the most.\nWrite department ids instead (od-…, under the heading department_id; /departments KEYWORD shows them), or address the departments above them."
+            "The file {file} names {}; each is a search of its own, and {names_max} is the most.\nWrite department ids instead (od-…, under the heading department_id; /departments KEYWORD shows them), or address the departments above them.",
+            count(names, "department")
         ),
     ))
 }
@@ -277,7 +278,10 @@ fn wrong(fault: &ListFault) -> Text {
         ),
         ListFault::TooManyRows { rows } => Text::new(
             format!("共 {rows} 行，最多 {ROWS_MAX} 行。请分成几个文件，或改发给部门。"),
-            format!("it has {rows} rows, and {ROWS_MAX} is the most. Split it, or address departments instead."),
+            format!(
+                "it has {}, and {ROWS_MAX} is the most. Split it, or address departments instead.",
+                count(*rows, "row")
+            ),
         ),
         ListFault::TooLarge => {
             let most = BYTES_MAX >> 20;

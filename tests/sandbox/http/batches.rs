@@ -310,32 +310,35 @@ pub fn progress(world: &mut World, ask: &Ask) -> Reply {
         Ok(at) => at,
         Err(reply) => return reply,
     };
-    let now = world.now();
-    let read = world.readers(&world.tasks[at].bm_id);
-    let script = world.switches.progress.clone();
-    let task = &mut world.tasks[at];
-    task.polls += 1;
-    let (valid, success, read) = match script.get(task.polls - 1).or(script.last()) {
-        Some((valid, success, read)) => (*valid, *success, *read),
-        None => {
-            let valid = if now < task.starts_ms { 0 } else { task.valid };
-            let count = |count: usize| i64::try_from(count).expect("a company fits");
-            (count(valid), count(task.delivered), count(read))
-        }
-    };
+    let (valid, success, read) = counts(world, at);
+    let task = &world.tasks[at];
     Reply::ok(json!({
         "batch_message_send_progress": {"valid_user_ids_count": valid, "success_user_ids_count": success, "read_user_ids_count": read},
         "batch_message_recall_progress": {"recall": task.recalled_ms.is_some(), "recall_count": task.recall_count}}))
 }
 
-/// `read_user`: the counts are strings.
+/// How far a batch is: valid, reached, read. The script of a story goes one step further with each question.
+fn counts(world: &mut World, at: usize) -> (i64, i64, i64) {
+    let now = world.now();
+    let read = world.readers(&world.tasks[at].bm_id);
+    let script = world.switches.progress.clone();
+    let task = &mut world.tasks[at];
+    task.polls += 1;
+    if let Some(step) = script.get(task.polls - 1).or(script.last()) {
+        return *step;
+    }
+    let valid = if now < task.starts_ms { 0 } else { task.valid };
+    let count = |count: usize| i64::try_from(count).expect("a company fits");
+    (count(valid), count(task.delivered), count(read))
+}
+
+/// `read_user`: the counts are strings, and the total is the number pushed.
 pub fn read_user(world: &mut World, ask: &Ask) -> Reply {
     match remembered(world, ask) {
         Err(reply) => reply,
         Ok(at) => {
-            let task = &world.tasks[at];
-            let read = world.readers(&task.bm_id);
-            Reply::ok(json!({"read_user": {"read_count": read.to_string(), "total_count": task.delivered.to_string()}}))
+            let (_, pushed, read) = counts(world, at);
+            Reply::ok(json!({"read_user": {"read_count": read.to_string(), "total_count": pushed.to_string()}}))
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value, json};
 
+use crate::sandbox;
 use crate::sandbox::world::{Author, World};
 use crate::sandbox::{Call, ChatMessage, Company, Delivered, Employee, Push, Tenant};
 
@@ -54,6 +55,8 @@ pub fn world(company: &Company, run: &str, faults: &Value) -> Value {
         .iter()
         .map(|group| json!({"chat_id": group.chat_id, "name": group.name, "members": group.members, "bot": group.bot_inside}))
         .collect();
+    let menu: Vec<Value> =
+        sandbox::menu().iter().map(|item| json!({"zh": item.zh, "en": item.en, "event_key": item.event_key})).collect();
     let first = |wanted: fn(&Employee) -> bool| staff.iter().find(|p| wanted(p)).map(|p| p.open_id.as_str());
     json!({
         "company": company.name,
@@ -61,6 +64,7 @@ pub fn world(company: &Company, run: &str, faults: &Value) -> Value {
         "departments": departments,
         "groups": groups,
         "faults": faults,
+        "menu": menu,
         "hint": {
             "run": run,
             "command": FIRST_COMMAND,

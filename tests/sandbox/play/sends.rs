@@ -1,4 +1,4 @@
-//! What people send: words, pictures, files, rich text, the card of a group, a forwarded card.
+//! What people send: words, pictures, files, rich text, the card of a group, a forwarded card; and the bot's menu.
 //!
 //! As in a client, a picture or file is uploaded first, which gives its key, and the message has the key. The keys are
 //! the sender's: the bot downloads what is behind them from the message, and from nowhere else.
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::routes::{Play, stranger, wrong};
 use crate::samples;
 use crate::sandbox::http::pictures::look;
-use crate::sandbox::{Company, Draft, Person, cards};
+use crate::sandbox::{Company, Draft, Person, Pushed, cards};
 
 /// Bytes of a picture in a message, as the platform's own limit for images.
 const IMAGE_BYTES_MAX: usize = 10 << 20;
@@ -49,7 +49,8 @@ pub fn all(app: &mut web::ServiceConfig) {
     app.service(upload)
         .route("/play/say", web::post().to(say))
         .route("/play/send", web::post().to(send))
-        .route("/play/sample", web::post().to(sample));
+        .route("/play/sample", web::post().to(sample))
+        .route("/play/menu", web::post().to(menu));
 }
 
 #[derive(Deserialize)]
@@ -282,6 +283,24 @@ async fn deliver(play: &Play, person: &Person, draft: Draft, reply_to: Option<&s
     if play.twice.load(Ordering::Relaxed) {
         play.tenant.push(&event).await;
     }
+    taken(&pushed)
+}
+
+#[derive(Deserialize)]
+struct Chosen {
+    r#as: String,
+    event_key: String,
+}
+
+/// Chooses an item of the bot's menu.
+async fn menu(play: web::Data<Play>, chosen: web::Json<Chosen>) -> impl Responder {
+    let Some(person) = play.tenant.person_by_id(&chosen.r#as) else { return stranger() };
+    play.tenant.set_browser(&person.name);
+    taken(&person.chooses(&chosen.event_key).await)
+}
+
+/// Whether the bot took a push.
+fn taken(pushed: &Pushed) -> Answer {
     if pushed.accepted() {
         return web::Json(json!({}));
     }
@@ -290,8 +309,8 @@ async fn deliver(play: &Play, person: &Person, draft: Draft, reply_to: Option<&s
         status => (format!("HTTP {status}"), format!("HTTP {status}")),
     };
     wrong(
-        &format!("机器人没有收下这条消息（{zh}），平台稍后会再推送"),
-        &format!("the bot did not take the message ({en}); the platform will push it again"),
+        &format!("机器人没有收下（{zh}），平台稍后会再推送"),
+        &format!("the bot did not take it ({en}); the platform will push it again"),
     )
 }
 

@@ -2,6 +2,7 @@
 
 use super::{once, told};
 use crate::approve::{HOUR, press, proposal};
+use crate::sandbox::menu;
 use crate::stage::{Stage, story};
 
 /// What the bot writes after an item of the menu was chosen.
@@ -45,6 +46,14 @@ async fn the_menu_answers_as_the_commands_do() {
         let unknown = chosen(stage, "赵磊", "unheard-of").await?;
         assert!(unknown.contains("不认识") && unknown.contains("/列表"), "{unknown}");
         assert!(chosen(stage, "赵磊", "").await?.contains("不认识"));
+
+        // What the guide tells operators to enter is what the bot knows.
+        let guide = menu();
+        assert!(guide.len() >= 3, "{guide:?}");
+        for item in guide {
+            let said = chosen(stage, "赵磊", item.event_key).await?;
+            assert!(!said.is_empty() && !said.contains("不认识"), "{item:?}: {said}");
+        }
 
         // A stranger gets the one line, once an hour, however they ask.
         let line = chosen(stage, "陈晨", "list").await?;

@@ -14,7 +14,7 @@ use crate::sandbox::{Call, Effect, Fault, When, Wire};
 use crate::stage::LEASES_OVER;
 
 /// Every endpoint the bot calls, those more often that matter more.
-const ENDPOINTS: [&str; 15] = [
+const ENDPOINTS: [&str; 16] = [
     "batch_send",
     "batch_send",
     "batch_send",
@@ -26,6 +26,7 @@ const ENDPOINTS: [&str; 15] = [
     "messages.patch",
     "token",
     "batch.progress",
+    "batch.read_user",
     "departments.batch",
     "departments.search",
     "oauth.refresh",
