@@ -118,7 +118,8 @@ pub async fn recall(request: &Request<'_>, id: &BroadcastId, batch: Option<u32>)
     let app = request.app;
     by_word(request, id, Action::Recall, async |tx, broadcast| {
         let now = app.now();
-        Ok(match recall::order(tx, broadcast, request.person(), batch.map(i64::from), None, [now, now]).await? {
+        let ordered = recall::order(app, tx, broadcast, request.person(), batch.map(i64::from), None, [now, now]);
+        Ok(match ordered.await? {
             Ok(ordered) => Ok(said::begun(id, &ordered.said(batch, &app.zone))),
             Err(stale) => Err((said::not_begun(id, batch, &stale), stale)),
         })

@@ -203,7 +203,7 @@ async fn act(
         Action::Confirm => return go_on(app, tx, before, press.version).await,
         Action::Recall => {
             let moments = [now, app.now().after(AFTER_ANSWER)];
-            let ordered = recall::order(tx, before, person, None, Some(press.version), moments).await?;
+            let ordered = recall::order(app, tx, before, person, None, Some(press.version), moments).await?;
             return Ok(ordered.map(|ordered| Toast::success(taken_back::started(&ordered.said(None, &app.zone)))));
         }
         Action::Correct => {
@@ -296,6 +296,9 @@ async fn decide_doubt(
 ) -> Result<Result<Toast, Stale>, StoreError> {
     if let Err(stale) = before.doubt_is_open(version) {
         return Ok(Err(stale));
+    }
+    if to == BatchState::Planned && recall::source_is_taken_back(tx, before).await? {
+        return Ok(Err(Stale::SourceRecalled));
     }
     let now = app.now();
     for mut batch in tx.batches(&before.id).await? {

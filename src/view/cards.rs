@@ -345,10 +345,7 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
         }
         State::Rejected | State::Cancelled | State::Expired => {
             if let Some(ending) = &broadcast.ending {
-                elements.push(markdown(&match ending.command_recalled {
-                    true => hand::ended_by_recall(),
-                    false => text::ending(broadcast.state, ending.by.as_ref()),
-                }));
+                elements.push(markdown(&hand::ended(broadcast.state, ending)));
                 if let Some(reason) = &ending.reason {
                     elements.push(div(&text::reason(reason)));
                 }

@@ -3,9 +3,9 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, answers, count, text};
+use super::{Text, answers, count, recall, text};
 use crate::domain::audience::DepartmentTarget;
-use crate::domain::broadcast::{Broadcast, State};
+use crate::domain::broadcast::{Broadcast, Ending, State};
 use crate::domain::heard::{Heard, MANY};
 use crate::domain::ids::{BroadcastId, OpenId};
 use crate::domain::policy::Roles;
@@ -88,9 +88,16 @@ pub fn command_recalled(id: &BroadcastId) -> Text {
     )
 }
 
-/// Why it ended, on its card.
-pub fn ended_by_recall() -> Text {
-    Text::new("**取消** 命令消息被撤回了，没有发送", "**Cancelled** because its command was recalled; nothing was sent")
+/// Why and by whom it ended unsent, on its card.
+pub fn ended(state: State, ending: &Ending) -> Text {
+    match &ending.source_recalled {
+        Some(of) => recall::repair_ended(of, ending.by.as_ref()),
+        None if ending.command_recalled => Text::new(
+            "**取消** 命令消息被撤回了，没有发送",
+            "**Cancelled** because its command was recalled; nothing was sent",
+        ),
+        None => text::ending(state, ending.by.as_ref()),
+    }
 }
 
 /// The command was taken back too late: what was sent, and what can be done about it.

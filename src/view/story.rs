@@ -67,6 +67,13 @@ fn what(row: &Row) -> Text {
         Deed::Accepted => ("确认内容无误", "content confirmed as meant"),
         Deed::Rejected if detail.get("reason") == Some(&true.into()) => ("驳回，附理由", "rejected, with a reason"),
         Deed::Rejected => ("驳回", "rejected"),
+        Deed::Cancelled if detail.contains_key("recalled") => {
+            let of = word("recalled");
+            return Text::new(
+                format!("取消：它补发的群发 {of} 被撤回"),
+                format!("cancelled: broadcast {of}, which it repairs, was recalled"),
+            );
+        }
         Deed::Cancelled => ("取消", "cancelled"),
         Deed::Expired => ("过期", "expired"),
         Deed::Rescheduled => ("改发送时间", "given another time"),

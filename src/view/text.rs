@@ -337,6 +337,10 @@ pub fn stale(stale: &Stale) -> Text {
         ),
         Stale::NoSuchBatch => ("没有这一批，或飞书没有受理它", "There is no such batch, or Feishu did not accept it"),
         Stale::NotRecalled => ("撤回完成之后才能发起更正", "It can be corrected once it is recalled"),
+        Stale::SourceRecalled => (
+            "它补发的群发已被撤回，不再发送，没有改变",
+            "The broadcast that this one repairs was recalled: nothing more is sent, and nothing changed",
+        ),
         Stale::Corrected { by } => {
             return Text::new(
                 format!("更正已经发起过了：群发 {by}"),

@@ -49,7 +49,7 @@ impl Broadcast {
     pub fn withdraw(mut self, now: Timestamp) -> Result<Self, Stale> {
         match self.state {
             State::NeedsChoice | State::Pending | State::Approved | State::Scheduled => {
-                self.ending = Some(Ending { by: None, reason: None, at: now, command_recalled: true });
+                self.ending = Some(Ending { command_recalled: true, ..Ending::new(None, now) });
                 Ok(self.moved(State::Cancelled))
             }
             state => Err(Stale::Decided { state }),

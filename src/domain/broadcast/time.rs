@@ -81,7 +81,7 @@ impl Broadcast {
         if now < self.deadline() {
             return Err(Stale::Outdated);
         }
-        self.ending = Some(Ending { by: None, reason: None, at: now, command_recalled: false });
+        self.ending = Some(Ending::new(None, now));
         Ok(self.moved(State::Expired))
     }
 
