@@ -9,7 +9,7 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use super::news::tell_author;
-use super::{App, about, audit, correct, edit, errands, recall, terms};
+use super::{App, about, audit, correct, dispatch, edit, errands, recall, terms};
 use crate::domain::batch::BatchState;
 use crate::domain::broadcast::{Broadcast, Stale, State, remind_at};
 use crate::domain::command::half_width;
@@ -22,7 +22,7 @@ use crate::feishu::event::CardAction;
 use crate::store::inbox::{Arrival, Kind, Seen};
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
-use crate::view::{answers, cards, help, hold, recall as taken_back, schedule as said, text};
+use crate::view::{answers, cards, help, hold, moment, recall as taken_back, schedule as said, text};
 
 /// How long after a press its cards may change. Source: contract "click": an update at least 300 ms after the answer,
 /// or the client rolls it back.
@@ -221,7 +221,8 @@ async fn act(
         tell_author(tx, &after, &Report::default(), now).await?;
     }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
-    Ok(Ok(Toast::success(answers::decided(press.action, &after))))
+    let quiet = dispatch::quiet_until(app, now).map(|until| moment(until, &app.zone));
+    Ok(Ok(Toast::success(answers::decided(press.action, &after, quiet.as_deref()))))
 }
 
 /// The author gives it another time, or with an empty choice none.

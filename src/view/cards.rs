@@ -136,7 +136,7 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
     standing(room, facts, reader, &mut elements);
     reads::reads(room, facts, &mut elements);
     buttons(room, facts, reader, &mut elements);
-    frame(broadcast, elements)
+    frame(facts, elements)
 }
 
 /// The preview of a dry run: the same card without an id, a state or a button.
@@ -168,9 +168,10 @@ fn dry_run_in(
     })
 }
 
-fn frame(broadcast: &Broadcast, elements: Vec<Value>) -> Value {
+fn frame(facts: &Facts<'_>, elements: Vec<Value>) -> Value {
+    let broadcast = facts.broadcast;
     let title = text::card_title(broadcast);
-    let word = text::standing(broadcast);
+    let word = text::standing(broadcast, facts.report);
     let (template, tag) = match broadcast.state {
         _ if broadcast.hold.is_some() => ("carmine", "carmine"),
         State::NeedsChoice => ("wathet", "blue"),

@@ -42,12 +42,14 @@ pub fn greeting(roles: Roles, own: usize, awaiting: usize) -> Text {
     Text::lines(&[hello, example, Text::new(zh.join("；"), en.join("; "))])
 }
 
-/// A line for each; one line where there is none.
-pub fn list(broadcasts: &[Broadcast], zone: &TimeZone) -> Text {
+/// A line for each, with the sum of its batches where that says where it stands; one line where there is none.
+pub fn list(broadcasts: &[(Broadcast, Report)], zone: &TimeZone) -> Text {
     if broadcasts.is_empty() {
         return answers::empty_list();
     }
-    Text::lines(&broadcasts.iter().map(|broadcast| answers::list_line(broadcast, zone)).collect::<Vec<_>>())
+    Text::lines(
+        &broadcasts.iter().map(|(broadcast, report)| answers::list_line(broadcast, report, zone)).collect::<Vec<_>>(),
+    )
 }
 
 /// Above what a person has waiting, with the lines of both lists.

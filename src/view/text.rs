@@ -1,9 +1,10 @@
 //! The sentences of cards, toasts and answers, in both languages.
 
-use super::{Text, count, hold, policy, recall};
+use super::{Text, count, hold, policy, recall, result};
 use crate::domain::audience::Headcount;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::OpenId;
+use crate::domain::report::Report;
 
 /// The state as people say it.
 pub fn state(state: State) -> Text {
@@ -26,13 +27,15 @@ pub fn state(state: State) -> Text {
 }
 
 /// Where a broadcast stands, as people say it: what its author has to do comes first.
-pub fn standing(broadcast: &Broadcast) -> Text {
+pub fn standing(broadcast: &Broadcast, report: &Report) -> Text {
     if broadcast.hold.is_some() {
         hold::word()
     } else if broadcast.is_being_recalled() && broadcast.state != State::InDoubt {
         recall::word()
     } else if broadcast.state == State::NeedsChoice && broadcast.questions.is_empty() {
         Text::new("待发起人确认内容", "Waiting for the author to confirm the content")
+    } else if let (State::Sending, Some(cause)) = (broadcast.state, report.kept_back()) {
+        result::kept_back(cause)
     } else {
         state(broadcast.state)
     }

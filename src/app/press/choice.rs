@@ -34,7 +34,7 @@ pub(super) async fn pick(
         request::propose(app, tx, &after, &audience, now).await?;
     }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
-    Ok(Ok(Toast::success(answers::decided(press.action, &after))))
+    Ok(Ok(Toast::success(answers::decided(press.action, &after, None))))
 }
 
 /// What has become pending needs what the rules say now; what its author may not address is not even chosen.
