@@ -38,6 +38,7 @@ pub mod recall;
 pub mod recalled;
 pub mod remind;
 pub mod request;
+pub mod reschedule;
 pub mod rosters;
 pub mod rules;
 pub mod secrets;

@@ -9,9 +9,9 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use super::news::tell_author;
-use super::{App, about, audit, correct, dispatch, edit, errands, recall, terms};
+use super::{App, about, audit, correct, dispatch, edit, errands, recall, reschedule};
 use crate::domain::batch::BatchState;
-use crate::domain::broadcast::{Broadcast, Stale, State, remind_at};
+use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::command::half_width;
 use crate::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
 use crate::domain::ids::{BroadcastId, DepartmentId, OpenId, Timestamp};
@@ -22,7 +22,7 @@ use crate::feishu::event::CardAction;
 use crate::store::inbox::{Arrival, Kind, Seen};
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
-use crate::view::{answers, cards, help, hold, moment, recall as taken_back, schedule as said, text};
+use crate::view::{answers, cards, help, hold, moment, recall as taken_back, text};
 
 /// How long after a press its cards may change. Source: contract "click": an update at least 300 ms after the answer,
 /// or the client rolls it back.
@@ -171,7 +171,9 @@ async fn act(
             approved.and_then(|after| before.typed_right(press.headcount).map(|()| after))
         }
         Action::Reject => broadcast.reject(person, press.reason.clone(), press.version, now),
-        Action::Schedule => return schedule(app, tx, before, press, now).await,
+        Action::Schedule => {
+            return reschedule::reschedule(app, tx, before, press.option.as_deref(), press.version, now).await;
+        }
         Action::Cancel => {
             let report = Report::of(&tx.batches(&broadcast.id).await?);
             return Ok(match broadcast.cancel(person, &report, now) {
@@ -223,30 +225,6 @@ async fn act(
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
     let quiet = dispatch::quiet_until(app, now).map(|until| moment(until, &app.zone));
     Ok(Ok(Toast::success(answers::decided(press.action, &after, quiet.as_deref()))))
-}
-
-/// The author gives it another time, or with an empty choice none.
-async fn schedule(
-    app: &App,
-    tx: &mut Tx,
-    before: &Broadcast,
-    press: &Press,
-    now: Timestamp,
-) -> Result<Result<Toast, Stale>, StoreError> {
-    let at = match press.option.as_deref().map(|typed| terms::moment(app, &app.policy(), typed)).transpose() {
-        Ok(at) => at,
-        Err(refused) => return Ok(Ok(Toast::warning(refused))),
-    };
-    let after = match before.clone().reschedule(at, press.version, now) {
-        Ok(after) => after,
-        Err(stale) => return Ok(Err(stale)),
-    };
-    tx.update_broadcast(&after, before.revision).await?;
-    if after.state == State::Pending {
-        tx.remind(&after.id, Some(remind_at(now, after.deadline()))).await?;
-    }
-    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
-    Ok(Ok(Toast::success(said::rescheduled(at, &app.zone))))
 }
 
 /// Writes a cancellation: batches that have not left are cancelled with it.

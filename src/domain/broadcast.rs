@@ -119,7 +119,7 @@ pub struct Broadcast {
     /// The recalled broadcast in whose place this one goes to the same people.
     #[serde(default)]
     pub corrects: Option<BroadcastId>,
-    /// Since its author wrote it anew.
+    /// Since its author wrote it anew, or gave it another time after somebody had approved.
     #[serde(default)]
     pub revised: Option<Revised>,
     /// What its people had received lately when it was proposed.

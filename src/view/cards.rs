@@ -322,7 +322,7 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
         elements.push(div(&hold::cause(held.cause)));
     }
     if let (Some(revised), true) = (&broadcast.revised, broadcast.state.is_undecided()) {
-        elements.push(note(&hand::revised(&super::moment(revised.at, facts.zone))));
+        elements.push(note(&hand::revised(revised, facts.zone)));
         let void: Vec<&OpenId> = broadcast.void_approvals().collect();
         if !void.is_empty() {
             elements.push(markdown(&hand::void_approvals(&void)));

@@ -3,9 +3,9 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, answers, count, recall, text};
+use super::{Text, answers, count, moment, recall, text};
 use crate::domain::audience::DepartmentTarget;
-use crate::domain::broadcast::{Broadcast, Ending, State};
+use crate::domain::broadcast::{Broadcast, Ending, Revised, State};
 use crate::domain::heard::{Heard, MANY};
 use crate::domain::ids::{BroadcastId, OpenId};
 use crate::domain::policy::Roles;
@@ -250,17 +250,26 @@ pub fn approval_void(id: &BroadcastId) -> Text {
     )
 }
 
-/// On the card, of a content that replaced another.
-pub fn revised(at: &str) -> Text {
-    Text::new(format!("内容在 {at} 改过，这是新版本"), format!("Changed at {at}; this is the new version"))
+/// On the card, of a content or a time that replaced another.
+pub fn revised(revised: &Revised, zone: &TimeZone) -> Text {
+    let at = moment(revised.at, zone);
+    match revised.time_alone {
+        true => Text::new(
+            format!("发送时间在 {at} 改过，内容没变"),
+            format!("Given another time at {at}; the content is the same"),
+        ),
+        false => {
+            Text::new(format!("内容在 {at} 改过，这是新版本"), format!("Changed at {at}; this is the new version"))
+        }
+    }
 }
 
-/// On the card, who had approved the earlier one.
+/// On the card, who had approved what was there before.
 pub fn void_approvals(by: &[&OpenId]) -> Text {
     let marks = text::at_marks(by);
     Text::new(
-        format!("**已作废** 对旧内容的通过：{marks}"),
-        format!("**Void** approvals of the earlier content: {marks}"),
+        format!("**已作废** 改动之前的通过：{marks}"),
+        format!("**Void** approvals from before the change: {marks}"),
     )
 }
 
