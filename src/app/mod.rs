@@ -45,6 +45,7 @@ pub mod secrets;
 pub mod stranger;
 pub mod terms;
 pub mod tidy;
+pub mod tighten;
 pub mod worker;
 
 use std::sync::Arc;

@@ -164,11 +164,12 @@ async fn act(
         Action::Pick => return choice::pick(app, tx, before, press, now).await,
         Action::Approve => {
             // Whoever may no longer approve does not count any more either, and rules that have become stricter do.
-            let (mut broadcast, policy, asked) = (broadcast, app.policy(), before.asked());
+            let (policy, asked) = (app.policy(), before.asked());
+            let mut broadcast = broadcast.tightened(&policy);
             broadcast.approvals.retain(|approval| policy.still_counts(&approval.by, &asked));
-            broadcast.required = broadcast.required.max(policy.approvals_for(asked.heads));
+            let typed = broadcast.typed_right(press.headcount);
             let approved = broadcast.approve(person, press.version, now);
-            approved.and_then(|after| before.typed_right(press.headcount).map(|()| after))
+            approved.and_then(|after| typed.map(|()| after))
         }
         Action::Reject => broadcast.reject(person, press.reason.clone(), press.version, now),
         Action::Schedule => {

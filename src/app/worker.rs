@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::dispatch::Turn;
 use super::{
-    App, Step, cards, dispatch, errands, gauges, inbox, letters, life, progress, recall, rosters, rules, tidy,
+    App, Step, cards, dispatch, errands, gauges, inbox, letters, life, progress, recall, rosters, rules, tidy, tighten,
 };
 use crate::store::StoreError;
 
@@ -25,7 +25,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(2);
 /// beside the wait for the write itself.
 const BEAT_EVERY: Duration = Duration::from_secs(2);
 
-/// How often the policy file is looked at, and whether a list of people has to be read.
+/// How often the policy file is looked at, whether a list of people has to be read, and whether either is new to what is
+/// pending.
 const RULES_EVERY: Duration = Duration::from_secs(3);
 
 /// How often old memories are forgotten.
@@ -79,6 +80,7 @@ impl Workers {
         add(Kind::Clock, 1);
         add(Kind::Rules, 1);
         add(Kind::Rosters, 1);
+        add(Kind::Tighten, 1);
         loops.spawn(with_replicas(Arc::clone(app), stopped.clone()));
         loops.spawn(dispatch_side_by_side(Arc::clone(app), stopped));
         Self { stop, loops }
@@ -113,14 +115,16 @@ enum Kind {
     Clock,
     Rules,
     Rosters,
+    Tighten,
     Gauges,
 }
 
 impl Kind {
-    const STEPS: [Kind; 11] = [
+    const STEPS: [Kind; 12] = [
         Kind::Life,
         Kind::Rules,
         Kind::Rosters,
+        Kind::Tighten,
         Kind::Inbox,
         Kind::Dispatch,
         Kind::Errands,
@@ -145,6 +149,7 @@ impl Kind {
             Kind::Prune => tidy::prune(app).await.map(|()| Step::Idle),
             Kind::Rules => Ok(rules::step(app).await),
             Kind::Rosters => rosters::step(app).await,
+            Kind::Tighten => tighten::step(app).await,
             Kind::Gauges => gauges::step(app).await,
             Kind::Clock => app.follow_clock().await.map(|()| Step::Idle),
         }
@@ -165,6 +170,7 @@ impl Kind {
             | Kind::Clock
             | Kind::Rules
             | Kind::Rosters
+            | Kind::Tighten
             | Kind::Gauges => None,
         }
     }
@@ -182,7 +188,7 @@ impl Kind {
             Kind::Life => BEAT_EVERY,
             Kind::Prune => PRUNE_EVERY,
             Kind::Clock => CLOCK_EVERY,
-            Kind::Rules | Kind::Rosters => RULES_EVERY,
+            Kind::Rules | Kind::Rosters | Kind::Tighten => RULES_EVERY,
             Kind::Gauges => GAUGES_EVERY,
         }
     }

@@ -77,6 +77,13 @@ fn what(row: &Row) -> Text {
         Deed::Cancelled => ("取消", "cancelled"),
         Deed::Expired => ("过期", "expired"),
         Deed::Rescheduled => ("改发送时间", "given another time"),
+        Deed::Tightened => {
+            let need = number("required").max(1);
+            return Text::new(
+                format!("审批规则变了，需要 {need} 人"),
+                format!("the rules changed; {} needed", count(need, "approval")),
+            );
+        }
         Deed::Due => ("到了发送时间", "its time has come"),
         Deed::Held => ("暂停，等发起人决定", "put on hold for its author"),
         Deed::WaveArrived => ("第一批送达正常，继续发其余的", "arrived at those who got it first; the rest follows"),
