@@ -208,9 +208,10 @@ pub fn lines(broadcast: &Broadcast, report: &Report) -> Vec<Text> {
         lines.push(match (order.over, of) {
             (false, 0) => Text::new("撤回中，飞书还没有给出数字", "Being recalled; Feishu has not counted yet"),
             (false, _) => Text::new(format!("撤回中：已撤回 {gone} / {of}"), format!("Being recalled: {gone} of {of}")),
+            (true, _) if recalls.uncounted > 0 => uncounted(gone),
             (true, _) => Text::new(format!("已撤回 {gone} / {of}"), format!("Recalled: {gone} of {of}")),
         });
-        if order.over && gone < of {
+        if order.over && gone < of && recalls.uncounted == 0 {
             lines.push(Text::new(
                 format!("有 {} 份没有撤回，飞书没有说明原因；可以再撤回一次", of - gone),
                 format!("{} did not come back, and Feishu does not say why; recall again", count(of - gone, "copy")),
@@ -233,6 +234,17 @@ pub fn lines(broadcast: &Broadcast, report: &Report) -> Vec<Text> {
     );
     lines.extend(hint(broadcast, report));
     lines
+}
+
+/// Feishu took a recall in, and does not say any more how far it came.
+fn uncounted(gone: u64) -> Text {
+    Text::new(
+        format!("飞书已受理撤回，最后撤回了多少不知道：飞书不再提供数字（至少 {gone} 份）"),
+        format!(
+            "Feishu took the recall in; how many are gone in the end is not known, since it gives no numbers any more (at least {})",
+            count(gone, "copy")
+        ),
+    )
 }
 
 /// How to take back a part.
@@ -307,6 +319,10 @@ pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
     let id = &broadcast.id;
     let recalls = &report.recalls;
     let mut lines = vec![match (broadcast.state, recalls.over) {
+        (_, over) if over > 0 && recalls.uncounted > 0 => {
+            let said = uncounted(recalls.taken_back);
+            Text::new(format!("群发 {id}：{}。", said.zh), format!("Broadcast {id}: {}.", said.en))
+        }
         (State::Recalled, _) => Text::new(
             format!("群发 {id} 已撤回 {} / {}。读过的人仍然知道内容。", recalls.taken_back, recalls.of),
             format!(

@@ -97,7 +97,8 @@ fn what(row: &Row) -> Text {
         Deed::RecallAnswered => ("向飞书要求撤回一批", "asked Feishu for a batch back"),
         Deed::RecallEnded => {
             let (gone, of) = (number("taken_back"), number("of"));
-            return Text::new(format!("撤回结束：{gone} / {of}"), format!("the recall ended: {gone} of {of}"));
+            let (zh, en) = if number("uncounted") > 0 { ("至少 ", "at least ") } else { ("", "") };
+            return Text::new(format!("撤回结束：{zh}{gone} / {of}"), format!("the recall ended: {en}{gone} of {of}"));
         }
         Deed::Corrected => ("发起更正", "proposed a correction"),
         Deed::Edited => ("修改内容，重新审批", "content changed, approval asked for again"),
