@@ -224,7 +224,7 @@ async fn show_waiting(app: &App, until: Timestamp) -> Result<(), StoreError> {
 }
 
 /// When the quiet hours of the rules are over; none outside of them.
-fn quiet_until(app: &App, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn quiet_until(app: &App, now: Timestamp) -> Option<Timestamp> {
     app.policy().quiet().map(|quiet| quiet.next_allowed(now, &app.zone)).filter(|until| *until > now)
 }
 

@@ -12,7 +12,7 @@ use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::cards::EDIT_LETTERS_MAX;
 use crate::view::toast::Toast;
-use crate::view::{content as said, hand};
+use crate::view::{Text, content as said, hand};
 
 /// Puts `typed` in the place of the content.
 pub async fn edit(
@@ -49,6 +49,19 @@ pub async fn edit(
     if after.state == State::Pending {
         tx.insert_batches(&after, &audience, &plan, now).await?;
     }
+    approvals_void(tx, before, &after, &hand::approval_void(&after.id), now).await?;
+    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
+    Ok(Ok(Toast::success(hand::edited(after.state, after.required > 0))))
+}
+
+/// Tells whoever had approved `before` that what they approved is no more.
+pub async fn approvals_void(
+    tx: &mut Tx,
+    before: &Broadcast,
+    after: &Broadcast,
+    said: &Text,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     for approval in &before.approvals {
         let (person, version) = (approval.by.as_str(), after.version.to_string());
         let letter = Letter {
@@ -56,12 +69,11 @@ pub async fn edit(
             receiver: Receiver::Person(approval.by.clone()),
             reply_to: None,
             msg_type: "text",
-            content: text_content(&hand::approval_void(&after.id).said(tx.language_of(&approval.by).await?)),
+            content: text_content(&said.said(tx.language_of(&approval.by).await?)),
         };
         tx.post(&letter, now).await?;
     }
-    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
-    Ok(Ok(Toast::success(hand::edited(after.state, after.required > 0))))
+    Ok(())
 }
 
 /// The new content, made as harmless as any that is typed; or why it is none.

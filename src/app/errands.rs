@@ -12,7 +12,7 @@ use super::directory::ResolveError;
 use super::letters::{text_content, uuid};
 use super::people;
 use super::request::{again, propose};
-use super::{App, LEASE, RENEW_EVERY, Step, Trouble, about, audit, places, terms};
+use super::{App, LEASE, RENEW_EVERY, Step, Trouble, about, audit, places, recall, terms};
 use crate::domain::audience::{Audience, Covered, DepartmentTarget};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::retry_wait;
@@ -70,8 +70,11 @@ pub async fn ask_repair(
         return Ok(Err(Stale::NothingInDoubt));
     }
     // What was taken back is not sent to anybody else.
-    if before.state == State::Recalled || before.is_wanted_back() {
+    if before.is_taken_back() {
         return Ok(Err(Stale::Decided { state: State::Recalled }));
+    }
+    if recall::source_is_taken_back(tx, before).await? {
+        return Ok(Err(Stale::SourceRecalled));
     }
     if version != before.version {
         return Ok(Err(Stale::Outdated));
@@ -217,9 +220,11 @@ async fn repair(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result
         drop(tx);
         return finish(app, claim, None, Some(now)).await;
     }
-    let said = if before.state == State::Recalled || before.is_wanted_back() {
+    let said = if before.is_taken_back() {
         // Taken back while it was being looked for whom it could still be sent to.
         text::stale(&Stale::Decided { state: State::Recalled })
+    } else if recall::source_is_taken_back(&mut tx, &before).await? {
+        text::stale(&Stale::SourceRecalled)
     } else if fresh.ids() == 0 {
         said::all_covered(&broadcast.id, &fresh.covered)
     } else {

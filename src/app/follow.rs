@@ -5,6 +5,7 @@ use super::news::{tell, tell_author};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::ids::{BroadcastId, Timestamp};
+use crate::domain::recall::Recalls;
 use crate::domain::report::Report;
 use crate::store::{StoreError, Tx};
 use crate::view::recall;
@@ -29,7 +30,9 @@ pub async fn follow(tx: &mut Tx, id: &BroadcastId, now: Timestamp) -> Result<(),
     let silent = after.is_wanted_back() && after.is_being_recalled() && after.state != State::InDoubt;
     if back {
         let ended = Entry::about(&after, Deed::RecallEnded, now).with("state", after.state);
-        tx.record(ended.with("taken_back", report.recalls.taken_back).with("of", report.recalls.of));
+        let Recalls { taken_back, of, uncounted, .. } = report.recalls;
+        let ended = ended.with("taken_back", taken_back).with("of", of);
+        tx.record(ended.with_some("uncounted", (uncounted > 0).then_some(uncounted)));
         tell(tx, &after, &recall::news(&after, &report), now).await?;
         tracing::info!(broadcast = %id, state = after.state.as_str(), "a recall came to its end");
     } else if let (Some(hold), None) = (after.hold, before.hold) {

@@ -39,12 +39,14 @@ pub mod recall;
 pub mod recalled;
 pub mod remind;
 pub mod request;
+pub mod reschedule;
 pub mod rosters;
 pub mod rules;
 pub mod secrets;
 pub mod stranger;
 pub mod terms;
 pub mod tidy;
+pub mod tighten;
 pub mod worker;
 
 use std::sync::Arc;

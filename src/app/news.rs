@@ -36,8 +36,25 @@ fn receiver_of_news(broadcast: &Broadcast) -> Receiver {
 pub async fn tell(tx: &mut Tx, broadcast: &Broadcast, said: &Text, now: Timestamp) -> Result<(), StoreError> {
     // A database that was put back counts versions anew.
     let held = broadcast.hold.map_or(String::new(), |hold| hold.since.0.to_string());
+    let uuid = uuid(&["news", broadcast.id.as_str(), &broadcast.version.to_string(), "0", &held]);
+    post(tx, uuid, broadcast, said, now).await
+}
+
+/// The same of something that leaves the version as it is: once for each revision. `what` tells it from other news.
+pub async fn tell_as(
+    tx: &mut Tx,
+    what: &str,
+    broadcast: &Broadcast,
+    said: &Text,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let uuid = uuid(&[what, broadcast.id.as_str(), &broadcast.revision.to_string()]);
+    post(tx, uuid, broadcast, said, now).await
+}
+
+async fn post(tx: &mut Tx, uuid: String, broadcast: &Broadcast, said: &Text, now: Timestamp) -> Result<(), StoreError> {
     let letter = Letter {
-        uuid: uuid(&["news", broadcast.id.as_str(), &broadcast.version.to_string(), "0", &held]),
+        uuid,
         receiver: receiver_of_news(broadcast),
         reply_to: broadcast.origin.chat_id.as_ref().map(|_| broadcast.origin.message_id.clone()),
         msg_type: "text",

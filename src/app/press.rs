@@ -9,9 +9,9 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use super::news::tell_author;
-use super::{App, about, audit, correct, edit, errands, recall, terms};
+use super::{App, about, audit, correct, dispatch, edit, errands, recall, reschedule};
 use crate::domain::batch::BatchState;
-use crate::domain::broadcast::{Broadcast, Stale, State, remind_at};
+use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::command::half_width;
 use crate::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
 use crate::domain::ids::{BroadcastId, DepartmentId, OpenId, Timestamp};
@@ -22,7 +22,7 @@ use crate::feishu::event::CardAction;
 use crate::store::inbox::{Arrival, Kind, Seen};
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
-use crate::view::{answers, cards, help, hold, recall as taken_back, schedule as said, text};
+use crate::view::{answers, cards, help, hold, moment, recall as taken_back, text};
 
 /// How long after a press its cards may change. Source: contract "click": an update at least 300 ms after the answer,
 /// or the client rolls it back.
@@ -164,14 +164,17 @@ async fn act(
         Action::Pick => return choice::pick(app, tx, before, press, now).await,
         Action::Approve => {
             // Whoever may no longer approve does not count any more either, and rules that have become stricter do.
-            let (mut broadcast, policy, asked) = (broadcast, app.policy(), before.asked());
+            let (policy, asked) = (app.policy(), before.asked());
+            let mut broadcast = broadcast.tightened(&policy);
             broadcast.approvals.retain(|approval| policy.still_counts(&approval.by, &asked));
-            broadcast.required = broadcast.required.max(policy.approvals_for(asked.heads));
+            let typed = broadcast.typed_right(press.headcount);
             let approved = broadcast.approve(person, press.version, now);
-            approved.and_then(|after| before.typed_right(press.headcount).map(|()| after))
+            approved.and_then(|after| typed.map(|()| after))
         }
         Action::Reject => broadcast.reject(person, press.reason.clone(), press.version, now),
-        Action::Schedule => return schedule(app, tx, before, press, now).await,
+        Action::Schedule => {
+            return reschedule::reschedule(app, tx, before, press.option.as_deref(), press.version, now).await;
+        }
         Action::Cancel => {
             let report = Report::of(&tx.batches(&broadcast.id).await?);
             return Ok(match broadcast.cancel(person, &report, now) {
@@ -203,7 +206,7 @@ async fn act(
         Action::Confirm => return go_on(app, tx, before, press.version).await,
         Action::Recall => {
             let moments = [now, app.now().after(AFTER_ANSWER)];
-            let ordered = recall::order(tx, before, person, None, Some(press.version), moments).await?;
+            let ordered = recall::order(app, tx, before, person, None, Some(press.version), moments).await?;
             return Ok(ordered.map(|ordered| Toast::success(taken_back::started(&ordered.said(None, &app.zone)))));
         }
         Action::Correct => {
@@ -221,31 +224,8 @@ async fn act(
         tell_author(tx, &after, &Report::default(), now).await?;
     }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
-    Ok(Ok(Toast::success(answers::decided(press.action, &after))))
-}
-
-/// The author gives it another time, or with an empty choice none.
-async fn schedule(
-    app: &App,
-    tx: &mut Tx,
-    before: &Broadcast,
-    press: &Press,
-    now: Timestamp,
-) -> Result<Result<Toast, Stale>, StoreError> {
-    let at = match press.option.as_deref().map(|typed| terms::moment(app, &app.policy(), typed)).transpose() {
-        Ok(at) => at,
-        Err(refused) => return Ok(Ok(Toast::warning(refused))),
-    };
-    let after = match before.clone().reschedule(at, press.version, now) {
-        Ok(after) => after,
-        Err(stale) => return Ok(Err(stale)),
-    };
-    tx.update_broadcast(&after, before.revision).await?;
-    if after.state == State::Pending {
-        tx.remind(&after.id, Some(remind_at(now, after.deadline()))).await?;
-    }
-    tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
-    Ok(Ok(Toast::success(said::rescheduled(at, &app.zone))))
+    let quiet = dispatch::quiet_until(app, now).map(|until| moment(until, &app.zone));
+    Ok(Ok(Toast::success(answers::decided(press.action, &after, quiet.as_deref()))))
 }
 
 /// Writes a cancellation: batches that have not left are cancelled with it.
@@ -296,6 +276,9 @@ async fn decide_doubt(
 ) -> Result<Result<Toast, Stale>, StoreError> {
     if let Err(stale) = before.doubt_is_open(version) {
         return Ok(Err(stale));
+    }
+    if to == BatchState::Planned && recall::source_is_taken_back(tx, before).await? {
+        return Ok(Err(Stale::SourceRecalled));
     }
     let now = app.now();
     for mut batch in tx.batches(&before.id).await? {

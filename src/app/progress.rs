@@ -107,10 +107,11 @@ async fn write(
         }
         None => (None, false),
     };
-    if !goes_on {
+    let next = asking(&poll, broadcast, progress, recall.as_ref(), now).filter(|_| goes_on);
+    if next.is_none() {
+        // Also where Feishu will have forgotten it before the next question.
         recall = recall.map(Recall::ended);
     }
-    let next = asking(&poll, broadcast, progress, recall.as_ref(), now).filter(|_| goes_on);
     let changed = progress.is_some_and(|progress| poll.progress != Some(progress));
     tx.record_progress(&poll, progress, recall.as_ref().filter(|_| recall != batch.recall), next).await?;
     if let Some(progress) = progress.filter(|progress| progress.valid > 0) {

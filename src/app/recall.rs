@@ -4,24 +4,26 @@
 //! the way leaves nothing behind that the next one could not simply do again. How far Feishu comes with it is asked by
 //! [`super::progress`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tracing::Instrument;
 
 use super::follow::follow;
-use super::press::cancel_planned;
+use super::news::tell;
+use super::press::{cancel_planned, write_cancelled};
 use super::{App, LEASE, Step, about};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{BatchState, retry_wait};
-use crate::domain::broadcast::{Broadcast, Stale};
-use crate::domain::ids::{OpenId, Timestamp};
+use crate::domain::broadcast::{Broadcast, Stale, State};
+use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 use crate::domain::recall::{Recall, RecallStage};
 use crate::domain::report::Report;
 use crate::feishu::error::{CallError, Class};
 use crate::store::recalls::RecallClaim;
 use crate::store::{StoreError, Tx};
-use crate::view::recall::Begun;
+use crate::view::recall::{self as said, Begun};
 
 /// How long Feishu is asked for a batch that it neither gives back nor refuses.
 const INSIST: Duration = Duration::from_secs(1800);
@@ -48,19 +50,31 @@ pub struct Ordered {
     pub cancelled: usize,
     /// Batches on their way, which follow when they turn out to be accepted.
     pub on_their_way: usize,
+    pub repairs: Repairs,
+}
+
+/// Broadcasts that bring the content of one that is taken back to those whom it had not reached.
+#[derive(Default)]
+pub struct Repairs {
+    /// Of these nothing leaves any more.
+    pub stopped: Vec<BroadcastId>,
+    /// Of these something has left, which this recall leaves where it is.
+    pub sent: Vec<BroadcastId>,
 }
 
 impl Ordered {
     /// What there is to say of it.
     pub fn said<'a>(&'a self, batch: Option<u32>, zone: &'a TimeZone) -> Begun<'a> {
-        let Ordered { report, batches, cancelled, on_their_way } = self;
-        Begun { report, zone, batch, batches: *batches, cancelled: *cancelled, on_their_way: *on_their_way }
+        let Ordered { report, batches, cancelled, on_their_way, repairs: Repairs { stopped, sent } } = self;
+        let (batches, cancelled, on_their_way) = (*batches, *cancelled, *on_their_way);
+        Begun { report, zone, batch, batches, cancelled, on_their_way, repairs_stopped: stopped, repairs_sent: sent }
     }
 }
 
 /// Takes a broadcast back, or one batch of it. `version` is that of the card; none for a command, which speaks of the
 /// broadcast as it is. Whether `by` may has been decided before. The copies of its card follow from `cards_from` on.
 pub async fn order(
+    app: &App,
     tx: &mut Tx,
     before: &Broadcast,
     by: &OpenId,
@@ -76,11 +90,12 @@ pub async fn order(
     };
     let count = |state: BatchState| batches.iter().filter(|row| row.state == state).count();
     let whole = after.is_wanted_back();
-    let ordered = Ordered {
+    let mut ordered = Ordered {
         report: Report::of(&batches),
         batches: wanted.len(),
         cancelled: if whole { count(BatchState::Planned) } else { 0 },
         on_their_way: if whole { count(BatchState::Sending) } else { 0 },
+        repairs: Repairs::default(),
     };
     for seq in wanted {
         tx.want_recall(&before.id, seq, now).await?;
@@ -91,8 +106,68 @@ pub async fn order(
     let after = after.follow(&Report::of(&tx.batches(&before.id).await?), now);
     tx.update_broadcast(&after, before.revision).await?;
     tx.want_cards(&after.id, after.revision, cards_from).await?;
+    if whole {
+        // Last: each that ends unsent gives back to this one what it was for.
+        ordered.repairs = stop_repairs(app, tx, &after, by, now).await?;
+    }
     tracing::info!(broadcast = %before.id, %by, batches = ordered.batches, whole, "a recall was asked for");
     Ok(Ok(ordered))
+}
+
+/// Stops whatever is still to be sent of the repairs of a broadcast that is taken back, and of theirs: what was wrong for
+/// some is not brought to others. A repair that has left keeps what it has sent, and is named. A correction says
+/// something else, and stays.
+async fn stop_repairs(
+    app: &App,
+    tx: &mut Tx,
+    recalled: &Broadcast,
+    by: &OpenId,
+    now: Timestamp,
+) -> Result<Repairs, StoreError> {
+    let mut repairs = Repairs::default();
+    let mut found: BTreeSet<BroadcastId> = recalled.repaired.values().cloned().collect();
+    while let Some(id) = found.pop_first() {
+        let before = match tx.broadcast(&id).await {
+            Ok(Some(before)) => before,
+            Ok(None) => continue,
+            // It cannot be sent either, and must not keep the others from being taken back.
+            Err(StoreError::Unreadable(why)) => {
+                tracing::error!(broadcast = %id, why, "a repair cannot be read, and is not cancelled");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        // A repair is proposed after what it repairs, so this comes to an end.
+        found.extend(before.repaired.values().cloned());
+        let report = Report::of(&tx.batches(&id).await?);
+        if report.some_left() && before.state != State::Recalled {
+            repairs.sent.push(id.clone());
+        }
+        let Ok(stopped) = before.clone().not_repaired_any_more(by, &recalled.id, &report, now) else { continue };
+        write_cancelled(app, tx, &before, stopped, now).await?;
+        let Some(after) = tx.broadcast(&id).await? else { continue };
+        let entry = Entry::about(&after, Deed::Cancelled, now).by(by).with("from", before.state);
+        tx.record(entry.with("to", after.state).with("recalled", &recalled.id));
+        if after.state == State::Cancelled && *by != after.author {
+            tell(tx, &after, &said::repair_stopped(&id, &recalled.id), now).await?;
+        }
+        tracing::info!(broadcast = %id, of = %recalled.id, "a repair of a recalled broadcast is not sent any more");
+        repairs.stopped.push(id);
+    }
+    Ok(repairs)
+}
+
+/// Whether what a broadcast brings to others, or what that one brought, was taken back.
+pub async fn source_is_taken_back(tx: &mut Tx, broadcast: &Broadcast) -> Result<bool, StoreError> {
+    let mut of = broadcast.repairs.clone();
+    while let Some(id) = of {
+        let Some(source) = tx.broadcast(&id).await? else { return Ok(false) };
+        if source.is_taken_back() {
+            return Ok(true);
+        }
+        of = source.repairs;
+    }
+    Ok(false)
 }
 
 /// Asks for at most one batch back. Safe to call from any replica at any time.

@@ -19,7 +19,7 @@ pub async fn remind(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
     }
     let until = moment(broadcast.deadline(), &app.zone);
     let policy = app.policy();
-    let required = broadcast.required.max(policy.approvals_for(broadcast.asked().heads));
+    let required = broadcast.clone().tightened(&policy).required;
     let missing = u64::from(required).saturating_sub(broadcast.approvals.len() as u64);
     // On hold it waits for its author alone.
     let held = broadcast.hold.is_some();

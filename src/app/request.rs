@@ -247,11 +247,24 @@ pub async fn propose(
     } else {
         app.policy().approvers_of(&broadcast.asked()).into_iter().cloned().collect()
     };
-    for approver in &approvers {
+    ask(app, tx, broadcast, audience, &approvers, now).await?;
+    in_full::send(app, tx, broadcast, audience, &broadcast.author, now).await
+}
+
+/// Owes these approvers their cards, and what has no room on them.
+pub async fn ask(
+    app: &App,
+    tx: &mut Tx,
+    broadcast: &Broadcast,
+    audience: &Audience,
+    approvers: &[OpenId],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for approver in approvers {
         tx.insert_card(&broadcast.id, approver, CardRole::Approver, broadcast.revision, now).await?;
     }
-    for person in approvers.iter().chain([&broadcast.author]) {
-        in_full::send(app, tx, broadcast, audience, person, now).await?;
+    for approver in approvers {
+        in_full::send(app, tx, broadcast, audience, approver, now).await?;
     }
     Ok(())
 }

@@ -28,6 +28,8 @@ pub struct RulesFile {
 pub struct Rules {
     policy: RwLock<Arc<Policy>>,
     file: Option<File>,
+    /// Those by which everything pending was looked at last; none since the start.
+    looked_by: Mutex<Option<Arc<Policy>>>,
 }
 
 struct File {
@@ -50,7 +52,7 @@ impl Rules {
             read,
             seen: Mutex::new(Seen { found: Ok(text), trouble: None }),
         });
-        Self { policy: RwLock::new(Arc::new(policy)), file }
+        Self { policy: RwLock::new(Arc::new(policy)), file, looked_by: Mutex::new(None) }
     }
 
     /// The rules in force now.
@@ -62,6 +64,17 @@ impl Rules {
     pub fn change(&self, change: impl FnOnce(&Policy) -> Policy) {
         let mut policy = self.policy.write().unwrap_or_else(PoisonError::into_inner);
         *policy = Arc::new(change(&policy));
+    }
+
+    /// The rules in force, where what is pending was not looked at by these very rules yet.
+    pub fn new_to_pending(&self) -> Option<Arc<Policy>> {
+        let looked_by = self.looked_by.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(self.policy()).filter(|policy| looked_by.as_ref() != Some(policy))
+    }
+
+    /// Everything that is pending was looked at by these rules.
+    pub fn held_to(&self, policy: Arc<Policy>) {
+        *self.looked_by.lock().unwrap_or_else(PoisonError::into_inner) = Some(policy);
     }
 
     /// Whether the finer rules come from a file.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::dispatch::Turn;
 use super::{
-    App, Step, cards, dispatch, errands, gauges, inbox, letters, life, progress, recall, rosters, rules, tidy,
+    App, Step, cards, dispatch, errands, gauges, inbox, letters, life, progress, recall, rosters, rules, tidy, tighten,
 };
 use crate::store::StoreError;
 
@@ -26,7 +26,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(2);
 /// beside the wait for the write itself.
 const BEAT_EVERY: Duration = Duration::from_secs(2);
 
-/// How often the policy file is looked at, and whether a list of people has to be read.
+/// How often the policy file is looked at, whether a list of people has to be read, and whether either is new to what is
+/// pending.
 const RULES_EVERY: Duration = Duration::from_secs(3);
 
 /// How often old memories are forgotten.
@@ -80,6 +81,7 @@ impl Workers {
         add(Kind::Clock, 1);
         add(Kind::Rules, 1);
         add(Kind::Rosters, 1);
+        add(Kind::Tighten, 1);
         loops.spawn(with_replicas(Arc::clone(app), stopped.clone()));
         loops.spawn(dispatch_side_by_side(Arc::clone(app), stopped));
         Self { stop, loops }
@@ -114,14 +116,16 @@ enum Kind {
     Clock,
     Rules,
     Rosters,
+    Tighten,
     Gauges,
 }
 
 impl Kind {
-    const STEPS: [Kind; 11] = [
+    const STEPS: [Kind; 12] = [
         Kind::Life,
         Kind::Rules,
         Kind::Rosters,
+        Kind::Tighten,
         Kind::Inbox,
         Kind::Dispatch,
         Kind::Errands,
@@ -147,6 +151,7 @@ impl Kind {
             Kind::Prune => tidy::prune(app).map_ok(|()| Step::Idle).boxed(),
             Kind::Rules => rules::step(app).map(Ok).boxed(),
             Kind::Rosters => rosters::step(app).boxed(),
+            Kind::Tighten => tighten::step(app).boxed(),
             Kind::Gauges => gauges::step(app).boxed(),
             Kind::Clock => app.follow_clock().map_ok(|()| Step::Idle).boxed(),
         }
@@ -167,6 +172,7 @@ impl Kind {
             | Kind::Clock
             | Kind::Rules
             | Kind::Rosters
+            | Kind::Tighten
             | Kind::Gauges => None,
         }
     }
@@ -184,7 +190,7 @@ impl Kind {
             Kind::Life => BEAT_EVERY,
             Kind::Prune => PRUNE_EVERY,
             Kind::Clock => CLOCK_EVERY,
-            Kind::Rules | Kind::Rosters => RULES_EVERY,
+            Kind::Rules | Kind::Rosters | Kind::Tighten => RULES_EVERY,
             Kind::Gauges => GAUGES_EVERY,
         }
     }

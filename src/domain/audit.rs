@@ -55,6 +55,8 @@ deeds! {
     Held = "held",
     /// Its author gave it another time, or none.
     Rescheduled = "rescheduled",
+    /// The rules have become stricter, or others decide by now, while it waited for its approvals.
+    Tightened = "tightened",
     /// The time it was scheduled for has come.
     Due = "due",
     /// It arrived at those who got it first: the rest follows.

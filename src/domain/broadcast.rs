@@ -33,12 +33,14 @@ use super::recall::RecallOrder;
 use super::report::Report;
 use super::wave::Wave;
 
+mod ending;
 mod late;
 mod recall;
 mod state;
 mod terms;
 mod time;
 
+pub use ending::Ending;
 pub use late::{Edit, Revised, remind_at};
 pub use state::State;
 
@@ -55,18 +57,6 @@ pub struct Origin {
 pub struct Approval {
     pub by: OpenId,
     pub at: Timestamp,
-}
-
-/// How a broadcast ended before it was sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ending {
-    /// Nobody for an expiry, nor where a command was recalled.
-    pub by: Option<OpenId>,
-    pub reason: Option<String>,
-    pub at: Timestamp,
-    /// Cancelled because the message of its command was taken back.
-    #[serde(default)]
-    pub command_recalled: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +119,7 @@ pub struct Broadcast {
     /// The recalled broadcast in whose place this one goes to the same people.
     #[serde(default)]
     pub corrects: Option<BroadcastId>,
-    /// Since its author wrote it anew.
+    /// Since its author wrote it anew, or gave it another time after somebody had approved.
     #[serde(default)]
     pub revised: Option<Revised>,
     /// What its people had received lately when it was proposed.
@@ -173,6 +163,8 @@ pub enum Stale {
     NoSuchBatch,
     /// What is to be corrected was not recalled.
     NotRecalled,
+    /// What it brings to others was taken back.
+    SourceRecalled,
     /// A correction was proposed already.
     Corrected { by: BroadcastId },
 }
@@ -290,7 +282,7 @@ impl Broadcast {
     pub fn reject(mut self, by: &OpenId, reason: Option<String>, version: i64, now: Timestamp) -> Result<Self, Stale> {
         let state = if self.state == State::Scheduled { State::Scheduled } else { State::Pending };
         self.undecided(state, version, now)?;
-        self.ending = Some(Ending { by: Some(by.clone()), reason, at: now, command_recalled: false });
+        self.ending = Some(Ending { reason, ..Ending::new(Some(by), now) });
         Ok(self.moved(State::Rejected))
     }
 
@@ -300,7 +292,7 @@ impl Broadcast {
     /// # Errors
     /// `NothingLeft` when every batch has left already or the broadcast has ended.
     pub fn cancel(mut self, by: &OpenId, report: &Report, now: Timestamp) -> Result<Self, Stale> {
-        let ending = Some(Ending { by: Some(by.clone()), reason: None, at: now, command_recalled: false });
+        let ending = Some(Ending::new(Some(by), now));
         match self.state {
             State::NeedsChoice | State::Pending | State::Approved | State::Scheduled => {
                 self.ending = ending;

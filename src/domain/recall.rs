@@ -31,6 +31,9 @@ pub struct Recall {
     pub stage: RecallStage,
     /// Copies that are gone, as Feishu counts them.
     pub taken_back: u64,
+    /// It is over because Feishu does not count any more: more may be gone than `taken_back`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncounted: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +69,7 @@ const ASKED_MAX: Duration = Duration::from_secs(3600);
 
 impl Recall {
     pub fn wanted() -> Self {
-        Self { stage: RecallStage::Wanted, taken_back: 0 }
+        Self { stage: RecallStage::Wanted, taken_back: 0, uncounted: false }
     }
 
     /// Whether something is still expected of it.
@@ -88,13 +91,17 @@ impl Recall {
             let still = same >= SAME_MAX && now.since(at) >= SAME_FOR;
             self.stage = if all || still { RecallStage::Over } else { RecallStage::Asked { at, same } };
         }
-        self.unless_too_long(now)
+        if self.takes_too_long(now) {
+            self.stage = RecallStage::Over;
+        }
+        self
     }
 
-    /// Nobody answers any more: what Feishu is at work on ends with what is known.
+    /// Nobody counts any more: what Feishu is at work on ends with what is known.
     pub fn ended(mut self) -> Self {
         if let RecallStage::Asked { .. } = self.stage {
             self.stage = RecallStage::Over;
+            self.uncounted = true;
         }
         self
     }
@@ -104,13 +111,12 @@ impl Recall {
     }
 
     /// Gives up asking about a recall whose end nobody can be asked about any more.
-    pub fn unless_too_long(mut self, now: Timestamp) -> Self {
-        if let RecallStage::Asked { at, .. } = self.stage
-            && now.since(at) >= ASKED_MAX
-        {
-            self.stage = RecallStage::Over;
-        }
-        self
+    pub fn unless_too_long(self, now: Timestamp) -> Self {
+        if self.takes_too_long(now) { self.ended() } else { self }
+    }
+
+    fn takes_too_long(&self, now: Timestamp) -> bool {
+        matches!(self.stage, RecallStage::Asked { at, .. } if now.since(at) >= ASKED_MAX)
     }
 
     /// Whether asking again may bring more back.
@@ -138,6 +144,8 @@ pub struct Recalls {
     pub under_way: usize,
     /// Of these the ones that are over, whatever came back.
     pub over: usize,
+    /// Of those over the ones of which nobody knows how many copies are gone, beyond `taken_back`.
+    pub uncounted: usize,
     /// Copies that are gone.
     pub taken_back: u64,
     /// Copies that were delivered in batches whose recall was not refused.
@@ -180,7 +188,11 @@ impl Recalls {
                 self.scopes.extend(new);
                 return;
             }
-            RecallStage::Over => self.over += 1,
+            RecallStage::Over => {
+                self.over += 1;
+                let all = progress.reached > 0 && recall.taken_back >= progress.reached;
+                self.uncounted += usize::from(recall.uncounted && !all);
+            }
             RecallStage::Wanted | RecallStage::Asked { .. } => self.under_way += 1,
         }
         self.of = self.of.saturating_add(progress.reached.max(recall.taken_back));
@@ -197,7 +209,7 @@ mod tests {
     use super::*;
 
     fn asked(same: i64) -> Recall {
-        Recall { stage: RecallStage::Asked { at: Timestamp(0), same }, taken_back: 0 }
+        Recall { stage: RecallStage::Asked { at: Timestamp(0), same }, ..Recall::wanted() }
     }
 
     /// After so many answers that brought nothing new, another one.
@@ -218,6 +230,18 @@ mod tests {
         assert_eq!(after(10, 8, 4, 299), (true, 8), "five answers within a moment say little");
         assert_eq!(after(10, 8, 4, 300), (false, 8), "that the rest is read on is no news of it");
         assert_eq!(after(10, 8, -1, 3600), (false, 8), "nobody is asked for ever");
+    }
+
+    #[test]
+    fn what_nobody_counts_any_more_is_over_and_not_known() {
+        let (hour, half) = (Timestamp(3_600_000), Timestamp(1_800_000));
+        assert!(asked(0).unless_too_long(half).is_under_way());
+        let ended = asked(0).unless_too_long(hour);
+        assert!(ended.is_over() && ended.uncounted);
+        let progress = Progress { valid: 10, reached: 10, read: 3 };
+        let counted = asked(0).counted(progress, None, 8, hour);
+        assert!(counted.is_over() && !counted.uncounted, "that was counted to the end");
+        assert!(!counted.ended().uncounted && Recall::wanted().ended().is_under_way());
     }
 
     #[test]

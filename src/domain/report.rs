@@ -104,6 +104,12 @@ impl Report {
         self.open > 0
     }
 
+    /// What keeps all of it back, by the clock: nothing of it has left, although it may be sent.
+    pub fn kept_back(&self) -> Option<WaitCause> {
+        let (cause, _) = self.waiting.filter(|_| !self.some_left())?;
+        matches!(cause, WaitCause::QuietHours | WaitCause::Quota).then_some(cause)
+    }
+
     /// Whether any batch has left, or may have.
     pub fn some_left(&self) -> bool {
         self.accepted + self.taken_as_sent + self.in_doubt + self.sending + self.once_in_doubt > 0

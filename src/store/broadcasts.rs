@@ -111,6 +111,17 @@ impl Store {
         ids(&rows)
     }
 
+    /// All broadcasts that wait for approvals.
+    pub async fn pending(&self) -> Result<Vec<BroadcastId>, StoreError> {
+        // In the words of the index on what is undecided.
+        let rows = sqlx::query(
+            "select id from broadcasts where state in ('needs-choice', 'pending') and state = 'pending' order by id",
+        )
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        ids(&rows)
+    }
+
     /// Broadcasts whose time to be looked at has come, at most 50 at a time.
     pub async fn woken(&self, now: Timestamp) -> Result<Vec<BroadcastId>, StoreError> {
         let rows = sqlx::query(

@@ -10,16 +10,17 @@ use crate::domain::ids::Timestamp;
 use crate::domain::plan::Targets;
 
 impl Store {
-    /// Shows `look` whom each batch named that Feishu took after `since`, and which of them it called invalid.
+    /// Shows `look` whom each batch named that Feishu took after `since`, and which of them it called invalid: the newest
+    /// first, `most` at most, since a connection that reads is held for as long as it takes.
     pub async fn each_accepted(
         &self,
         since: Timestamp,
+        most: i64,
         mut look: impl FnMut(&Targets, &InvalidIds),
     ) -> Result<(), StoreError> {
         let mut reader = self.reader().await?;
-        let mut rows = sqlx::query("select targets, outcome from batches where accepted_at > $1")
-            .bind(since.0)
-            .fetch(&mut *reader);
+        let newest = "select targets, outcome from batches where accepted_at > $1 order by accepted_at desc limit $2";
+        let mut rows = sqlx::query(newest).bind(since.0).bind(most).fetch(&mut *reader);
         while let Some(row) = rows.try_next().await? {
             // One that another version wrote must not hide the others.
             let read = |row: &AnyRow| -> Result<(Targets, Outcome), StoreError> {

@@ -8,6 +8,7 @@ use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Roles};
 use crate::domain::quota::PER_DAY;
+use crate::domain::report::Report;
 
 pub fn authorized(waiting: u64) -> Text {
     if waiting > 0 {
@@ -83,8 +84,8 @@ pub fn empty_list() -> Text {
     Text::new("没有符合的群发。", "No broadcast to list.")
 }
 
-pub fn list_line(broadcast: &Broadcast, zone: &TimeZone) -> Text {
-    let word = text::standing(broadcast);
+pub fn list_line(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
+    let word = text::standing(broadcast, report);
     let heads = text::heads(broadcast.audience.headcount);
     let when = moment(broadcast.created_at, zone);
     let begin: String = broadcast.content.plain().chars().take(20).collect::<String>().replace('\n', " ");
@@ -316,8 +317,8 @@ pub fn over_quota(department: &DepartmentTarget, left: u64) -> Text {
     )
 }
 
-/// The toast after a press that worked.
-pub fn decided(action: Action, after: &Broadcast) -> Text {
+/// The toast after a press that worked. `quiet_until` says when the quiet hours end in which it was made.
+pub fn decided(action: Action, after: &Broadcast, quiet_until: Option<&str>) -> Text {
     let id = &after.id;
     match (action, after.state) {
         (Action::Pick, State::NeedsChoice) if after.questions.is_empty() => {
@@ -335,7 +336,13 @@ pub fn decided(action: Action, after: &Broadcast) -> Text {
         (Action::Approve, State::Scheduled) => {
             Text::new(format!("已通过，{id} 到时间自动发送。"), format!("Approved; {id} leaves at its time."))
         }
-        (Action::Approve, _) => Text::new(format!("已通过，{id} 开始发送。"), format!("Approved; {id} is being sent.")),
+        (Action::Approve, _) => match quiet_until {
+            Some(until) => Text::new(
+                format!("已通过。现在是免打扰时段，{id} 在 {until} 发送。"),
+                format!("Approved. These are the quiet hours; {id} is sent at {until}."),
+            ),
+            None => Text::new(format!("已通过，{id} 开始发送。"), format!("Approved; {id} is being sent.")),
+        },
         (Action::Reject, _) => {
             Text::new(format!("已驳回，{id} 不会发送。"), format!("Rejected; {id} will not be sent."))
         }

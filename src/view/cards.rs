@@ -136,7 +136,7 @@ fn card_in(room: Room, facts: &Facts<'_>, reader: Reader) -> Value {
     standing(room, facts, reader, &mut elements);
     reads::reads(room, facts, &mut elements);
     buttons(room, facts, reader, &mut elements);
-    frame(broadcast, elements)
+    frame(facts, elements)
 }
 
 /// The preview of a dry run: the same card without an id, a state or a button.
@@ -168,9 +168,10 @@ fn dry_run_in(
     })
 }
 
-fn frame(broadcast: &Broadcast, elements: Vec<Value>) -> Value {
+fn frame(facts: &Facts<'_>, elements: Vec<Value>) -> Value {
+    let broadcast = facts.broadcast;
     let title = text::card_title(broadcast);
-    let word = text::standing(broadcast);
+    let word = text::standing(broadcast, facts.report);
     let (template, tag) = match broadcast.state {
         _ if broadcast.hold.is_some() => ("carmine", "carmine"),
         State::NeedsChoice => ("wathet", "blue"),
@@ -321,7 +322,7 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
         elements.push(div(&hold::cause(held.cause)));
     }
     if let (Some(revised), true) = (&broadcast.revised, broadcast.state.is_undecided()) {
-        elements.push(note(&hand::revised(&super::moment(revised.at, facts.zone))));
+        elements.push(note(&hand::revised(revised, facts.zone)));
         let void: Vec<&OpenId> = broadcast.void_approvals().collect();
         if !void.is_empty() {
             elements.push(markdown(&hand::void_approvals(&void)));
@@ -345,10 +346,7 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
         }
         State::Rejected | State::Cancelled | State::Expired => {
             if let Some(ending) = &broadcast.ending {
-                elements.push(markdown(&match ending.command_recalled {
-                    true => hand::ended_by_recall(),
-                    false => text::ending(broadcast.state, ending.by.as_ref()),
-                }));
+                elements.push(markdown(&hand::ended(broadcast.state, ending)));
                 if let Some(reason) = &ending.reason {
                     elements.push(div(&text::reason(reason)));
                 }

@@ -3,9 +3,9 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, agree, answers, count, text};
+use super::{Text, agree, answers, count, moment, recall, text};
 use crate::domain::audience::DepartmentTarget;
-use crate::domain::broadcast::{Broadcast, State};
+use crate::domain::broadcast::{Broadcast, Ending, Revised, State};
 use crate::domain::heard::{Heard, MANY};
 use crate::domain::ids::{BroadcastId, OpenId};
 use crate::domain::policy::Roles;
@@ -42,12 +42,14 @@ pub fn greeting(roles: Roles, own: usize, awaiting: usize) -> Text {
     Text::lines(&[hello, example, Text::new(zh.join("；"), en.join("; "))])
 }
 
-/// A line for each; one line where there is none.
-pub fn list(broadcasts: &[Broadcast], zone: &TimeZone) -> Text {
+/// A line for each, with the sum of its batches where that says where it stands; one line where there is none.
+pub fn list(broadcasts: &[(Broadcast, Report)], zone: &TimeZone) -> Text {
     if broadcasts.is_empty() {
         return answers::empty_list();
     }
-    Text::lines(&broadcasts.iter().map(|broadcast| answers::list_line(broadcast, zone)).collect::<Vec<_>>())
+    Text::lines(
+        &broadcasts.iter().map(|(broadcast, report)| answers::list_line(broadcast, report, zone)).collect::<Vec<_>>(),
+    )
 }
 
 /// Above what a person has waiting, with the lines of both lists.
@@ -88,9 +90,16 @@ pub fn command_recalled(id: &BroadcastId) -> Text {
     )
 }
 
-/// Why it ended, on its card.
-pub fn ended_by_recall() -> Text {
-    Text::new("**取消** 命令消息被撤回了，没有发送", "**Cancelled** because its command was recalled; nothing was sent")
+/// Why and by whom it ended unsent, on its card.
+pub fn ended(state: State, ending: &Ending) -> Text {
+    match &ending.source_recalled {
+        Some(of) => recall::repair_ended(of, ending.by.as_ref()),
+        None if ending.command_recalled => Text::new(
+            "**取消** 命令消息被撤回了，没有发送",
+            "**Cancelled** because its command was recalled; nothing was sent",
+        ),
+        None => text::ending(state, ending.by.as_ref()),
+    }
 }
 
 /// The command was taken back too late: what was sent, and what can be done about it.
@@ -247,17 +256,26 @@ pub fn approval_void(id: &BroadcastId) -> Text {
     )
 }
 
-/// On the card, of a content that replaced another.
-pub fn revised(at: &str) -> Text {
-    Text::new(format!("内容在 {at} 改过，这是新版本"), format!("Changed at {at}; this is the new version"))
+/// On the card, of a content or a time that replaced another.
+pub fn revised(revised: &Revised, zone: &TimeZone) -> Text {
+    let at = moment(revised.at, zone);
+    match revised.time_alone {
+        true => Text::new(
+            format!("发送时间在 {at} 改过，内容没变"),
+            format!("Given another time at {at}; the content is the same"),
+        ),
+        false => {
+            Text::new(format!("内容在 {at} 改过，这是新版本"), format!("Changed at {at}; this is the new version"))
+        }
+    }
 }
 
-/// On the card, who had approved the earlier one.
+/// On the card, who had approved what was there before.
 pub fn void_approvals(by: &[&OpenId]) -> Text {
     let marks = text::at_marks(by);
     Text::new(
-        format!("**已作废** 对旧内容的通过：{marks}"),
-        format!("**Void** approvals of the earlier content: {marks}"),
+        format!("**已作废** 改动之前的通过：{marks}"),
+        format!("**Void** approvals from before the change: {marks}"),
     )
 }
 

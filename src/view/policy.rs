@@ -176,6 +176,32 @@ pub fn tier(broadcast: &Broadcast) -> Option<Text> {
     ))
 }
 
+/// To the author of a broadcast that waits for its approvals: what it takes by rules that have become stricter, of which
+/// `possible` people could give one.
+pub fn tightened(broadcast: &Broadcast, possible: usize) -> Text {
+    let (id, terms, required) = (&broadcast.id, &broadcast.terms, broadcast.required);
+    let mut needs = needs(required, terms.type_headcount, true);
+    if terms.cooling_off_ms > 0 {
+        let long = duration(Duration::from_millis(terms.cooling_off_ms));
+        needs.zh.push_str(&format!("，通过后等 {}再发", long.zh));
+        needs.en.push_str(&format!(", then a rest of {}", long.en));
+    }
+    let mut said = Text::new(
+        format!("群发 {id} 还没有通过，而审批规则变严了，现在需要：{}。", needs.zh),
+        format!("Broadcast {id} is not approved yet and the rules have become stricter; it needs: {}.", needs.en),
+    );
+    if usize::try_from(required).is_ok_and(|required| possible < required) {
+        said.zh.push_str(&format!("除你之外只有 {possible} 位审批人，所以它无法通过：请取消，或联系机器人的负责人。"));
+        said.en.push_str(&format!(
+            " Besides you only {possible} could approve, so it cannot be approved: cancel it, or ask whoever runs this bot."
+        ));
+    } else if required > 0 {
+        said.zh.push_str("要审批的人都有它的卡片，已有的通过仍然有效。");
+        said.en.push_str(" Whoever has to approve has its card, and approvals so far still count.");
+    }
+    said
+}
+
 fn needs(approvals: u32, type_headcount: bool, to_author: bool) -> Text {
     let mut said = match (approvals, to_author) {
         (0, true) => Text::new("你自己确认", "you confirm alone"),

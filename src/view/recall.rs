@@ -3,6 +3,8 @@
 //!
 //! A copy that is gone was perhaps read before; that a message was taken back is no promise that nobody knows it.
 
+use std::collections::BTreeSet;
+
 use jiff::tz::TimeZone;
 
 use super::{Text, advice, agree, count, moment, result, text};
@@ -20,7 +22,7 @@ pub fn button(again: bool) -> Text {
 }
 
 /// What one agrees to: how many people, what it can do, and what it cannot.
-pub fn confirm(report: &Report, zone: &TimeZone) -> Text {
+pub fn confirm(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
     let recalls = &report.recalls;
     let batches = recalls.open_to;
     let (zh_people, en_people) = match (recalls.open_reached, recalls.open_heads) {
@@ -50,12 +52,16 @@ pub fn confirm(report: &Report, zone: &TimeZone) -> Text {
             ),
         ),
     };
+    let (zh_repairs, en_repairs) = match broadcast.repaired.is_empty() {
+        true => ("", ""),
+        false => ("还没发出的补发会一起取消。", " Broadcasts to those it missed are cancelled with it if unsent."),
+    };
     Text::new(
         format!(
-            "将撤回 {batches} 批{zh_people}。消息会从大家的会话里消失，读过的也一样，但读过就是读过。能不能撤回由企业管理员设置的撤回期限决定{zh_since}。{zh_rest}撤回之后不能恢复，确定吗？"
+            "将撤回 {batches} 批{zh_people}。消息会从大家的会话里消失，读过的也一样，但读过就是读过。能不能撤回由企业管理员设置的撤回期限决定{zh_since}。{zh_rest}{zh_repairs}撤回之后不能恢复，确定吗？"
         ),
         format!(
-            "This recalls {}{en_people}. The message vanishes from their chats, also where it was read, but nobody can unread it. Feishu allows it within the period that your company's admin has set{en_since}.{en_rest} It cannot be undone. Sure?",
+            "This recalls {}{en_people}. The message vanishes from their chats, also where it was read, but nobody can unread it. Feishu allows it within the period that your company's admin has set{en_since}.{en_rest}{en_repairs} It cannot be undone. Sure?",
             count(batches, "batch")
         ),
     )
@@ -72,13 +78,54 @@ pub struct Begun<'a> {
     pub batches: usize,
     pub cancelled: usize,
     pub on_their_way: usize,
+    /// Broadcasts to those whom it had not reached: of these nothing leaves any more, and of these something had left.
+    pub repairs_stopped: &'a [BroadcastId],
+    pub repairs_sent: &'a [BroadcastId],
 }
 
 /// The toast.
 pub fn started(begun: &Begun<'_>) -> Text {
-    Text::new(
+    let mut lines = vec![Text::new(
         format!("正在撤回 {} 批，进展见卡片。", begun.batches + begun.on_their_way),
         format!("Recalling {}; the card shows how far it comes.", count(begun.batches + begun.on_their_way, "batch")),
+    )];
+    lines.extend(repairs(begun.repairs_stopped, begun.repairs_sent.iter()));
+    Text::lines(&lines)
+}
+
+/// What a recall means for the broadcasts to those whom the recalled one had not reached.
+fn repairs<'a>(stopped: &[BroadcastId], sent: impl Iterator<Item = &'a BroadcastId>) -> Vec<Text> {
+    let mut lines = Vec::new();
+    if !stopped.is_empty() {
+        let ids = stopped.iter().map(BroadcastId::as_str).collect::<Vec<_>>().join("、");
+        lines.push(Text::new(
+            format!("补发 {ids} 没发出的部分已取消。"),
+            format!("What had not left of its repair {ids} is cancelled."),
+        ));
+    }
+    lines.extend(sent.map(|id| {
+        Text::new(
+            format!("补发 {id} 已经发出，不在这次撤回之内；要撤回它：/recall {id}"),
+            format!("Its repair {id} was sent and is not part of this recall. To take it back: /recall {id}"),
+        )
+    }));
+    lines
+}
+
+/// To the author of a repair, when somebody else took back what it repairs.
+pub fn repair_stopped(id: &BroadcastId, of: &BroadcastId) -> Text {
+    Text::new(
+        format!("补发 {id} 已取消，没有发送：它补发的群发 {of} 被撤回了。"),
+        format!("Repair {id} is cancelled, nothing was sent: broadcast {of}, which it repairs, was recalled."),
+    )
+}
+
+/// The same on its card.
+pub fn repair_ended(of: &BroadcastId, by: Option<&OpenId>) -> Text {
+    let who = by.map(text::at_mark).unwrap_or_default();
+    Text::new(
+        format!("**取消** 它补发的群发 {of} 被 {who} 撤回了，没有发送"),
+        format!("**Cancelled** because {who} recalled broadcast {of}, which it repairs; nothing was sent"),
     )
 }
 
@@ -136,6 +183,7 @@ pub fn begun(id: &BroadcastId, begun: &Begun<'_>) -> Text {
     if begun.batch.is_none() {
         lines.extend(without_id(begun.report));
     }
+    lines.extend(repairs(begun.repairs_stopped, begun.repairs_sent.iter()));
     Text::lines(&lines)
 }
 
@@ -169,9 +217,10 @@ pub fn lines(broadcast: &Broadcast, report: &Report) -> Vec<Text> {
         lines.push(match (order.over, of) {
             (false, 0) => Text::new("撤回中，飞书还没有给出数字", "Being recalled; Feishu has not counted yet"),
             (false, _) => Text::new(format!("撤回中：已撤回 {gone} / {of}"), format!("Being recalled: {gone} of {of}")),
+            (true, _) if recalls.uncounted > 0 => uncounted(gone),
             (true, _) => Text::new(format!("已撤回 {gone} / {of}"), format!("Recalled: {gone} of {of}")),
         });
-        if order.over && gone < of {
+        if order.over && gone < of && recalls.uncounted == 0 {
             lines.push(Text::new(
                 format!("有 {} 份没有撤回，飞书没有说明原因；可以再撤回一次", of - gone),
                 format!("{} did not come back, and Feishu does not say why; recall again", count(of - gone, "copy")),
@@ -181,6 +230,8 @@ pub fn lines(broadcast: &Broadcast, report: &Report) -> Vec<Text> {
     lines.extend(refusals(report));
     if order.whole {
         lines.extend(without_id(report));
+        // Those that ended unsent were given back.
+        lines.extend(repairs(&[], broadcast.repaired.values().collect::<BTreeSet<_>>().into_iter()));
     } else if report.accepted > recalls.asked {
         let rest = report.accepted - recalls.asked;
         lines.push(Text::new(format!("其余 {rest} 批没有撤回"), format!("{} not recalled", count(rest, "batch"))));
@@ -192,6 +243,17 @@ pub fn lines(broadcast: &Broadcast, report: &Report) -> Vec<Text> {
     );
     lines.extend(hint(broadcast, report));
     lines
+}
+
+/// Feishu took a recall in, and does not say any more how far it came.
+fn uncounted(gone: u64) -> Text {
+    Text::new(
+        format!("飞书已受理撤回，最后撤回了多少不知道：飞书不再提供数字（至少 {gone} 份）"),
+        format!(
+            "Feishu took the recall in; how many are gone in the end is not known, since it gives no numbers any more (at least {})",
+            count(gone, "copy")
+        ),
+    )
 }
 
 /// How to take back a part.
@@ -268,6 +330,10 @@ pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
     let id = &broadcast.id;
     let recalls = &report.recalls;
     let mut lines = vec![match (broadcast.state, recalls.over) {
+        (_, over) if over > 0 && recalls.uncounted > 0 => {
+            let said = uncounted(recalls.taken_back);
+            Text::new(format!("群发 {id}：{}。", said.zh), format!("Broadcast {id}: {}.", said.en))
+        }
         (State::Recalled, _) => Text::new(
             format!("群发 {id} 已撤回 {} / {}。读过的人仍然知道内容。", recalls.taken_back, recalls.of),
             format!(

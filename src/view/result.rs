@@ -86,6 +86,14 @@ fn doubt(broadcast: &Broadcast, report: &Report) -> Option<Text> {
     })
 }
 
+/// The word for what may be sent and of which nothing has left, because of the clock.
+pub fn kept_back(cause: WaitCause) -> Text {
+    match cause {
+        WaitCause::Quota => Text::new("等明天的额度", "Waiting for tomorrow's quota"),
+        _ => Text::new("等免打扰时段结束", "Waiting for the quiet hours to end"),
+    }
+}
+
 fn waiting(report: &Report, zone: &TimeZone) -> Option<Text> {
     let (cause, until) = report.waiting?;
     let end = until.after(Duration::from_millis(PER_BATCH_MS.saturating_mul(report.open.saturating_sub(1) as u64)));
@@ -100,9 +108,10 @@ fn waiting(report: &Report, zone: &TimeZone) -> Option<Text> {
     }
     if cause == WaitCause::QuietHours {
         let until = moment(until, zone);
+        let (zh, en) = if report.some_left() { ("继续发", "goes on") } else { ("开始发", "leaves") };
         return Some(Text::new(
-            format!("等待中：现在是免打扰时段（公司的群发规则），{until} 开始发"),
-            format!("Waiting: these are the company's quiet hours; it leaves at {until}"),
+            format!("等待中：现在是免打扰时段（公司的群发规则），{until} {zh}"),
+            format!("Waiting: these are the company's quiet hours; it {en} at {until}"),
         ));
     }
     // Seconds matter here: most waits are shorter than a minute.
@@ -221,7 +230,7 @@ fn named(report: &Report, kind: IdKind, id: &str) -> Text {
 
 /// `/status` of one broadcast: everything a card says, as a message.
 pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
-    let word = text::standing(broadcast);
+    let word = text::standing(broadcast, report);
     let heads = text::heads(broadcast.audience.headcount);
     let mut all = vec![
         Text::new(format!("群发 {}：{}", broadcast.id, word.zh), format!("Broadcast {}: {}", broadcast.id, word.en)),

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::{Text, count, moment, time_of_day};
 use crate::domain::broadcast::{Broadcast, State};
-use crate::domain::ids::Timestamp;
+use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::schedule::{COUNTDOWN, NoMoment, is_crowded};
 
 /// An example of a time, in answers to what is none.
@@ -107,15 +107,46 @@ pub fn no_moment(no_moment: &NoMoment, zone: &TimeZone) -> Text {
     )
 }
 
-/// The toast for another time.
-pub fn rescheduled(at: Option<Timestamp>, zone: &TimeZone) -> Text {
-    match at {
+/// The toast for another time, after so many had approved.
+pub fn rescheduled(at: Option<Timestamp>, approvals: usize, zone: &TimeZone) -> Text {
+    let said = match at {
         Some(at) => {
             let said = day_and_time(at, zone);
             Text::new(format!("已改为 {} 发送。", said.zh), format!("It is now to be sent {}.", said.en))
         }
         None => Text::new("已取消定时，通过后立即发送。", "No time any more: it is sent once it is approved."),
+    };
+    match approvals {
+        0 => said,
+        some => Text::new(
+            format!("{}之前 {some} 人的通过作废，重新审批。", said.zh),
+            format!("{} {} from before void; approval is asked for again.", said.en, count(some, "approval")),
+        ),
     }
+}
+
+/// The toast where the time is what it was.
+pub fn same_time() -> Text {
+    Text::new("时间没有变化，已有的通过仍然有效。", "That is the time it has; approvals still count.")
+}
+
+/// To whoever had approved another time.
+pub fn approval_void(id: &BroadcastId, from: Option<Timestamp>, to: Option<Timestamp>, zone: &TimeZone) -> Text {
+    let said = |at: Option<Timestamp>| match at {
+        Some(at) => day_and_time(at, zone),
+        None => Text::new("通过后立即发送", "“as soon as it is approved”"),
+    };
+    let (from, to) = (said(from), said(to));
+    Text::new(
+        format!(
+            "群发 {id} 的发送时间由 {} 改为 {}，你之前的通过已作废。内容没有变，请看它的卡片，重新决定。",
+            from.zh, to.zh
+        ),
+        format!(
+            "Broadcast {id} is to be sent {} instead of {}, so your approval is void. The content is the same; please look at its card and decide again.",
+            to.en, from.en
+        ),
+    )
 }
 
 pub fn picker() -> Text {

@@ -67,9 +67,23 @@ fn what(row: &Row) -> Text {
         Deed::Accepted => ("确认内容无误", "content confirmed as meant"),
         Deed::Rejected if detail.get("reason") == Some(&true.into()) => ("驳回，附理由", "rejected, with a reason"),
         Deed::Rejected => ("驳回", "rejected"),
+        Deed::Cancelled if detail.contains_key("recalled") => {
+            let of = word("recalled");
+            return Text::new(
+                format!("取消：它补发的群发 {of} 被撤回"),
+                format!("cancelled: broadcast {of}, which it repairs, was recalled"),
+            );
+        }
         Deed::Cancelled => ("取消", "cancelled"),
         Deed::Expired => ("过期", "expired"),
         Deed::Rescheduled => ("改发送时间", "given another time"),
+        Deed::Tightened => {
+            let need = number("required").max(1);
+            return Text::new(
+                format!("审批规则变了，需要 {need} 人"),
+                format!("the rules changed; {} needed", count(need, "approval")),
+            );
+        }
         Deed::Due => ("到了发送时间", "its time has come"),
         Deed::Held => ("暂停，等发起人决定", "put on hold for its author"),
         Deed::WaveArrived => ("第一批送达正常，继续发其余的", "arrived at those who got it first; the rest follows"),
@@ -83,7 +97,8 @@ fn what(row: &Row) -> Text {
         Deed::RecallAnswered => ("向飞书要求撤回一批", "asked Feishu for a batch back"),
         Deed::RecallEnded => {
             let (gone, of) = (number("taken_back"), number("of"));
-            return Text::new(format!("撤回结束：{gone} / {of}"), format!("the recall ended: {gone} of {of}"));
+            let (zh, en) = if number("uncounted") > 0 { ("至少 ", "at least ") } else { ("", "") };
+            return Text::new(format!("撤回结束：{zh}{gone} / {of}"), format!("the recall ended: {en}{gone} of {of}"));
         }
         Deed::Corrected => ("发起更正", "proposed a correction"),
         Deed::Edited => ("修改内容，重新审批", "content changed, approval asked for again"),

@@ -1,9 +1,10 @@
 //! The sentences of cards, toasts and answers, in both languages.
 
-use super::{Text, agree, count, hold, policy, recall};
+use super::{Text, agree, count, hold, policy, recall, result};
 use crate::domain::audience::Headcount;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::OpenId;
+use crate::domain::report::Report;
 
 /// The state as people say it.
 pub fn state(state: State) -> Text {
@@ -26,13 +27,15 @@ pub fn state(state: State) -> Text {
 }
 
 /// Where a broadcast stands, as people say it: what its author has to do comes first.
-pub fn standing(broadcast: &Broadcast) -> Text {
+pub fn standing(broadcast: &Broadcast, report: &Report) -> Text {
     if broadcast.hold.is_some() {
         hold::word()
     } else if broadcast.is_being_recalled() && broadcast.state != State::InDoubt {
         recall::word()
     } else if broadcast.state == State::NeedsChoice && broadcast.questions.is_empty() {
         Text::new("待发起人确认内容", "Waiting for the author to confirm the content")
+    } else if let (State::Sending, Some(cause)) = (broadcast.state, report.kept_back()) {
+        result::kept_back(cause)
     } else {
         state(broadcast.state)
     }
@@ -340,6 +343,10 @@ pub fn stale(stale: &Stale) -> Text {
         ),
         Stale::NoSuchBatch => ("没有这一批，或飞书没有受理它", "There is no such batch, or Feishu did not accept it"),
         Stale::NotRecalled => ("撤回完成之后才能发起更正", "It can be corrected once it is recalled"),
+        Stale::SourceRecalled => (
+            "它补发的群发已被撤回，不再发送，没有改变",
+            "The broadcast that this one repairs was recalled: nothing more is sent, and nothing changed",
+        ),
         Stale::Corrected { by } => {
             return Text::new(
                 format!("更正已经发起过了：群发 {by}"),

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use database::{Database, Engine, broadcast, open};
 use feishu_broadcast::app::clock::{Clock, SystemClock};
+use feishu_broadcast::app::heard::BATCHES_MAX;
 use feishu_broadcast::domain::audience::{Audience, PersonTarget};
 use feishu_broadcast::domain::batch::BatchState;
 use feishu_broadcast::domain::heard::Tally;
@@ -157,7 +158,7 @@ async fn lately(engine: &Engine, people: usize) -> anyhow::Result<Vec<Round>> {
     for _ in 0..ROUNDS {
         let began = Instant::now();
         let mut tally = Tally::of(&audience, std::iter::empty());
-        store.each_accepted(Timestamp(0), |targets, invalid| tally.add(targets, invalid)).await?;
+        store.each_accepted(Timestamp(0), BATCHES_MAX, |targets, invalid| tally.add(targets, invalid)).await?;
         let heard = tally.sum();
         rounds.push((began.elapsed().as_secs_f64() * 1000.0, memory_mib("self", "VmHWM")?));
         ensure!(heard.many == people as u64, "everybody got {LATELY}");

@@ -185,6 +185,8 @@ pub struct Switches {
     pub recall_code: Option<i64>,
     /// At most this many copies of a batch come back.
     pub recall_at_most: Option<usize>,
+    /// How long after it was accepted a batch may be recalled, in ms: the company's admin decides.
+    pub recall_window_ms: i64,
     /// Ids per page of search and listings, below what was asked for.
     pub page_at_most: usize,
     /// Milliseconds from accepting a batch to its first delivery.
@@ -213,6 +215,7 @@ impl Default for Switches {
             progress: vec![],
             recall_code: None,
             recall_at_most: None,
+            recall_window_ms: 86_400_000,
             page_at_most: 50,
             queue_wait_ms: 400,
             rates: true,

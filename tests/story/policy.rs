@@ -1,6 +1,7 @@
 //! The rules of a company: who may author what, who approves, how many have to, and that a file which changes is
 //! followed, one that breaks is not.
 
+mod pending;
 mod rosters;
 
 use std::path::PathBuf;
@@ -382,10 +383,12 @@ async fn a_changed_file_is_followed_and_a_broken_one_is_not() {
         rules.write("[[size]]\napprovals = 0\n");
         stage.settle().await?;
         proposal(stage, "王芳", "自己来").await?;
+        let own = stage.card_of("王芳")?;
         rules.write("[[size]]\napprovals = 1\n");
         stage.settle().await?;
-        let pressed = press(stage, "王芳", "approve").await?;
-        assert!(pressed.says().contains("规则变了"), "{}", pressed.says());
+        let value = json!({ "action": "approve", "broadcast": Stage::id_on(&own), "version": 1 });
+        let pressed = stage.person("王芳").presses_raw(&own, value).await;
+        assert!(pressed.says().contains("只有审批人"), "{}", pressed.says());
         // A file that is gone is no file without rules.
         std::fs::remove_file(rules.path())?;
         stage.settle().await?;

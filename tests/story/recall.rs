@@ -221,6 +221,47 @@ async fn where_some_copies_stay_the_figures_say_so_and_asking_ends() {
     .await;
 }
 
+/// Feishu counts for thirty days; a recall that is under way by then, or begins later, ends all the same.
+#[tokio::test]
+async fn what_feishu_does_not_count_any_more_ends_and_says_so() {
+    const MEMORY: Duration = Duration::from_secs(30 * 24 * 3600);
+    story(async |stage| {
+        stage.tenant.switch(|switches| switches.recall_window_ms = 60 * 86_400_000);
+        let (first, second) = (sent(stage, "快三十天了").await?, sent(stage, "更晚才想起来").await?);
+        stage.bot.stop().await;
+        // Less than it takes a count that stands still to be believed, and more than leases last.
+        stage.tenant.later(MEMORY - HOUR - Duration::from_secs(240)).await;
+        stage.restart().await?;
+        stage.settle().await?;
+        stage.tenant.switch(|switches| switches.recall_at_most = Some(3));
+        let id = Stage::id_on(&first);
+        assert!(stage.ask("王芳", &format!("/recall {id}")).await?.text.contains("正在撤回 1 批"));
+        stage.later(HOUR / 2).await?;
+        // Its card is too old to be pressed or changed.
+        let seen = stage.ask("王芳", &format!("/status {id}")).await?;
+        assert!(seen.text.contains("：已撤回"), "{}", seen.text);
+        for words in ["最后撤回了多少不知道", "飞书不再提供数字", "至少 3 份"] {
+            assert!(seen.text.contains(words), "{words}: {}", seen.text);
+        }
+        assert!(!seen.text.contains("飞书没有说明原因"), "{}", seen.text);
+        let news = |id: &str| told(stage, &format!("群发 {id}：飞书已受理撤回，最后撤回了多少不知道"));
+        assert_eq!((news(&id), state(stage, &first).await?), (1, State::Recalled));
+        assert!(seen.text.contains("撤回结束：至少 3 / 4"), "{}", seen.text);
+
+        // Where nothing of the recall was ever counted.
+        let id = Stage::id_on(&second);
+        stage.ask("王芳", &format!("/recall {id}")).await?;
+        stage.later(HOUR / 12).await?;
+        let seen = stage.ask("王芳", &format!("/status {id}")).await?;
+        for words in ["：已撤回", "最后撤回了多少不知道", "至少 0 份"] {
+            assert!(seen.text.contains(words), "{words}: {}", seen.text);
+        }
+        assert_eq!(news(&id), 1);
+        Ok(())
+    })
+    .await;
+}
+
 /// A company with 500 people more, so that three batches are needed.
 fn crowd() -> Company {
     (0..500).fold(Company::small(), |company, number| company.person(&format!("员工{number:03}"), &["工厂"]))

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::approve::{HOUR, actions, press};
+use crate::approve::{HOUR, actions, press, three_approvers};
 use crate::sandbox::Press;
 use crate::stage::{Stage, story, story_with};
 
@@ -133,6 +133,70 @@ async fn a_time_chosen_on_the_card_is_another_question_to_the_approvers() {
         assert!(!stage.card_of("赵磊")?.text.contains("定时"));
         press(stage, "赵磊", "approve").await?;
         stage.settle().await?;
+        assert_eq!(copies(stage, "陈晨"), 1);
+        Ok(())
+    })
+    .await;
+}
+
+/// What a person was told of an approval of theirs that does not count any more.
+fn voided(stage: &Stage, name: &str) -> Vec<String> {
+    let chat = stage.person(name).chat();
+    let said = chat.iter().filter(|message| message.from_bot && message.msg_type == "text");
+    said.filter(|message| message.text.contains("已作废")).map(|message| message.text.clone()).collect()
+}
+
+#[tokio::test]
+async fn who_had_approved_another_time_hears_of_it_and_is_asked_again() {
+    story_with(&[("APPROVALS_REQUIRED", "2")], three_approvers(), async |stage| {
+        let at = scheduled(stage, 3 * HOUR, "改到晚上").await?;
+        let id = Stage::id_on(&stage.card_of("王芳")?);
+        press(stage, "赵磊", "approve").await?;
+        stage.settle().await?;
+        assert!(!actions(stage, "赵磊").contains(&"approve".to_owned()) || stage.card_of("赵磊")?.text.contains("1/2"));
+
+        // The same time again is no other time.
+        let same = press(stage, "王芳", Press::action("schedule").option(&format!("{at} +0800"))).await?;
+        assert!(same.says().contains("时间没有变化"), "{}", same.says());
+        stage.settle().await?;
+        assert!(stage.card_of("王芳")?.text.contains("1/2"), "{}", stage.card_of("王芳")?.text);
+
+        let later = written(stage, 5 * HOUR);
+        let pressed = press(stage, "王芳", Press::action("schedule").option(&format!("{later} +0800"))).await?;
+        assert!(
+            pressed.says().contains(&later) && pressed.says().contains("之前 1 人的通过作废"),
+            "{}",
+            pressed.says()
+        );
+        stage.settle().await?;
+        for name in ["王芳", "赵磊", "周明", "何静"] {
+            let card = stage.card_of(name)?;
+            assert!(card.text.contains("还没有人通过") && card.text.contains("发送时间在"), "{name}: {}", card.text);
+            let void = card.content.to_string();
+            assert!(void.contains("**已作废**") && void.contains(&stage.person("赵磊").open_id), "{name}");
+        }
+        assert!(actions(stage, "赵磊").contains(&"approve".to_owned()));
+        let told = voided(stage, "赵磊");
+        assert_eq!(told.len(), 1, "{told:?}");
+        for words in [&format!("群发 {id} 的发送时间由 {at}"), &format!("改为 {later}"), "is void"] {
+            assert!(told[0].contains(words), "{words}: {told:?}");
+        }
+        for name in ["周明", "何静", "王芳"] {
+            assert!(voided(stage, name).is_empty(), "{name} had not approved");
+        }
+        // Without a time, and who has approved again is told again.
+        press(stage, "赵磊", "approve").await?;
+        stage.settle().await?;
+        assert!(!stage.card_of("赵磊")?.content.to_string().contains("**已作废**"));
+        press(stage, "王芳", "schedule").await?;
+        stage.settle().await?;
+        let told = voided(stage, "赵磊");
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[1].contains(&later) && told[1].contains("改为 通过后立即发送"), "{told:?}");
+        for name in ["赵磊", "何静"] {
+            press(stage, name, "approve").await?;
+            stage.settle().await?;
+        }
         assert_eq!(copies(stage, "陈晨"), 1);
         Ok(())
     })

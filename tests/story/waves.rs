@@ -213,10 +213,26 @@ async fn nothing_leaves_in_quiet_hours() {
         let said = stage.ask("王芳", &format!("/broadcast --at \"{}\" {to} 开会", shanghai(HOUR))).await?;
         assert!(said.text.contains("免打扰时段") && said.text.contains("最早"), "{}", said.text);
         proposed(stage, &[to]).await?;
-        press(stage, "赵磊", "approve").await?;
+        let pressed = press(stage, "赵磊", "approve").await?;
+        assert!(
+            pressed.says().contains("现在是免打扰时段") && !pressed.says().contains("开始发送"),
+            "{}",
+            pressed.says()
+        );
         stage.settle().await?;
         let card = stage.card_of("王芳")?;
         assert!(card.text.contains("等待中：现在是免打扰时段"), "{}", card.text);
+        // Nothing has left: whoever looks must not believe that it is on its way.
+        let id = Stage::id_on(&card);
+        for name in ["王芳", "赵磊"] {
+            let card = stage.card_of(name)?;
+            assert!(card.text.starts_with("等免打扰时段结束") && !card.text.contains("发送中"), "{}", card.text);
+        }
+        for (asked, word) in [("/list", " · 等免打扰时段结束 · "), (&format!("/status {id}"), "：等免打扰时段结束")]
+        {
+            let said = stage.ask("王芳", asked).await?.text;
+            assert!(said.contains(word) && !said.contains("发送中"), "{asked}: {said}");
+        }
         stage.later(HOUR).await?;
         assert_eq!((copies(stage)[0], stage.tenant.calls_to("batch_send").len()), (0, 0));
         let pressed = Press::action("schedule").option("x");
@@ -225,6 +241,31 @@ async fn nothing_leaves_in_quiet_hours() {
         assert_eq!(copies(stage)[0], 1);
         Ok(())
     })
+    .await;
+}
+
+/// What has begun to leave is being sent, also while the rest of it waits.
+#[tokio::test]
+async fn what_has_left_in_part_goes_on_after_the_quiet_hours() {
+    let company = (0..250).fold(Company::small(), |company, n| company.person(&format!("员工{n:03}"), &["工厂"]));
+    ruled(
+        company,
+        |_| String::new(),
+        async |stage, rules| {
+            let ids: Vec<String> = (0..250).map(|n| stage.person(&format!("员工{n:03}")).open_id).collect();
+            stage.propose("王芳", &format!("/broadcast {} 分两批", ids.join(","))).await?;
+            press(stage, "赵磊", "approve").await?;
+            feishu_broadcast::app::dispatch::step(&stage.bot.app).await?;
+            rules.write(&window(HOUR, 2 * HOUR));
+            stage.settle().await?;
+            let card = stage.card_of("王芳")?;
+            assert!(card.text.starts_with("发送中") && card.text.contains("继续发"), "{}", card.text);
+            assert_eq!(stage.tenant.tasks().len(), 1);
+            stage.later(2 * HOUR + MINUTE).await?;
+            assert_eq!(stage.tenant.tasks().len(), 2);
+            Ok(())
+        },
+    )
     .await;
 }
 

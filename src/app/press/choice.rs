@@ -34,14 +34,15 @@ pub(super) async fn pick(
         request::propose(app, tx, &after, &audience, now).await?;
     }
     tx.want_cards(&after.id, after.revision, app.now().after(AFTER_ANSWER)).await?;
-    Ok(Ok(Toast::success(answers::decided(press.action, &after))))
+    Ok(Ok(Toast::success(answers::decided(press.action, &after, None))))
 }
 
 /// What has become pending needs what the rules say now; what its author may not address is not even chosen.
 fn on_terms(app: &App, after: Broadcast, audience: &mut Audience) -> Result<Broadcast, Text> {
-    // What was pending before and has only been written anew keeps its terms: where its people are was told then.
+    // What was pending before and has only been written anew keeps its terms, or gets stricter ones: where its people are
+    // was told then.
     if after.revised.is_some() {
-        return Ok(after);
+        return Ok(after.tightened(&app.policy()));
     }
     let terms = app.policy().terms(&after.author, audience);
     let terms = terms.map_err(|refusal| policy::refused(&refusal, &[]))?;

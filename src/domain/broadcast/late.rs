@@ -11,12 +11,15 @@ use crate::domain::content::Content;
 use crate::domain::ids::{OpenId, Timestamp};
 use crate::domain::lint::Finding;
 
-/// What is left of the content before this one.
+/// What is left of what was to be approved before its author changed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revised {
     pub at: Timestamp,
     /// Who had approved what is no more: none of it counts.
     pub void: Vec<OpenId>,
+    /// The content is what it was: it is to leave at another time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub time_alone: bool,
 }
 
 /// A content in the place of another.
@@ -49,7 +52,7 @@ impl Broadcast {
     pub fn withdraw(mut self, now: Timestamp) -> Result<Self, Stale> {
         match self.state {
             State::NeedsChoice | State::Pending | State::Approved | State::Scheduled => {
-                self.ending = Some(Ending { by: None, reason: None, at: now, command_recalled: true });
+                self.ending = Some(Ending { command_recalled: true, ..Ending::new(None, now) });
                 Ok(self.moved(State::Cancelled))
             }
             state => Err(Stale::Decided { state }),
@@ -64,17 +67,22 @@ impl Broadcast {
     /// sent.
     pub fn edit(mut self, edit: Edit, audience: &Audience, version: i64, now: Timestamp) -> Result<Self, Stale> {
         self.may_be_edited(version, now)?;
-        let mut void = self.revised.take().map_or_else(Vec::new, |before| before.void);
-        void.extend(self.approvals.drain(..).map(|approval| approval.by));
-        let mut seen = std::collections::BTreeSet::new();
-        void.retain(|person| seen.insert(person.clone()));
-        self.revised = Some(Revised { at: now, void });
+        self.revised = Some(Revised { at: now, void: self.void(), time_alone: false });
         self.content = edit.content;
         self.findings = edit.findings;
         self.unaccepted = edit.unaccepted;
         self.expires_at = now.after(edit.ttl);
         self.fingerprint.clear();
         Ok(self.ask_for_approval(audience))
+    }
+
+    /// Nobody has approved it any more. Returns who had, now or before an earlier change.
+    pub(super) fn void(&mut self) -> Vec<OpenId> {
+        let mut void = self.revised.take().map_or_else(Vec::new, |before| before.void);
+        void.extend(self.approvals.drain(..).map(|approval| approval.by));
+        let mut seen = std::collections::BTreeSet::new();
+        void.retain(|person| seen.insert(person.clone()));
+        void
     }
 
     /// Whether its author may write it anew.
@@ -95,7 +103,7 @@ impl Broadcast {
             && self.approvals.iter().all(|approval| approval.by != *approver)
     }
 
-    /// Who approved an earlier content and has not approved this one.
+    /// Who approved what was there before its author changed it, and has not approved this.
     pub fn void_approvals(&self) -> impl Iterator<Item = &OpenId> {
         let void = self.revised.iter().flat_map(|revised| &revised.void);
         void.filter(|person| self.approvals.iter().all(|approval| approval.by != **person))

@@ -11,6 +11,11 @@ impl Broadcast {
         self.recall.as_ref().is_some_and(|order| order.whole)
     }
 
+    /// Whether it was taken back, or is to be: nobody else is sent what it says.
+    pub fn is_taken_back(&self) -> bool {
+        self.state == State::Recalled || self.is_wanted_back()
+    }
+
     /// Whether a recall has begun and not come to its end.
     pub fn is_being_recalled(&self) -> bool {
         self.recall.as_ref().is_some_and(|order| !order.over)
@@ -54,7 +59,7 @@ impl Broadcast {
         let whole = batch.is_none() || self.is_wanted_back();
         if whole {
             self.hold = None;
-            self.ending.get_or_insert(Ending { by: Some(by.clone()), reason: None, at: now, command_recalled: false });
+            self.ending.get_or_insert(Ending::new(Some(by), now));
         }
         self.recall = Some(RecallOrder { by: by.clone(), at: now, whole, over: false });
         let state = self.state;

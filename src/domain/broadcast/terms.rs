@@ -6,7 +6,7 @@ use crate::domain::batch::Batch;
 use crate::domain::hold::HoldCause;
 use crate::domain::ids::Timestamp;
 use crate::domain::plan::{self, Targets};
-use crate::domain::policy::{Asked, Terms, heads_of};
+use crate::domain::policy::{Asked, Policy, Terms, heads_of};
 use crate::domain::wave::{self, Word};
 
 impl Broadcast {
@@ -41,6 +41,13 @@ impl Broadcast {
     /// The same, needing what the rules ask for. Only for one that has become pending by this very move.
     pub fn on_terms(self, terms: Terms, audience: &Audience) -> Self {
         Self { required: terms.approvals, terms, ..self }.planned(audience)
+    }
+
+    /// The same under the rules of now, where they have become stricter since. Only for one that is not approved yet.
+    pub fn tightened(mut self, policy: &Policy) -> Self {
+        self.terms = policy.tightened(&self.asked(), &self.terms);
+        self.required = self.required.max(self.terms.approvals);
+        self
     }
 
     /// The calls it consists of, in their order.

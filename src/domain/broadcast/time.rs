@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Approval, Broadcast, Ending, Stale, State};
+use super::{Approval, Broadcast, Ending, Revised, Stale, State};
 use crate::domain::hold::{AWAY_MAX, Hold, HoldCause};
 use crate::domain::ids::Timestamp;
 use crate::domain::schedule;
@@ -66,7 +66,12 @@ impl Broadcast {
         let state = if self.state.is_undecided() { self.state } else { State::Pending };
         self.undecided(state, version, now)?;
         self.send_at = at;
-        self.approvals.clear();
+        if !self.approvals.is_empty() {
+            // That the content was written anew is said on, whatever becomes of the time.
+            let rewritten = self.revised.as_ref().filter(|before| !before.time_alone).map(|before| before.at);
+            let at = rewritten.unwrap_or(now);
+            self.revised = Some(Revised { at, void: self.void(), time_alone: rewritten.is_none() });
+        }
         Ok(self.moved(state))
     }
 
@@ -81,7 +86,7 @@ impl Broadcast {
         if now < self.deadline() {
             return Err(Stale::Outdated);
         }
-        self.ending = Some(Ending { by: None, reason: None, at: now, command_recalled: false });
+        self.ending = Some(Ending::new(None, now));
         Ok(self.moved(State::Expired))
     }
 

@@ -200,10 +200,26 @@ impl Policy {
         Err(Refusal::Outside { rule: rule.clone(), strayed: first, total, allowed: allowed.clone() })
     }
 
-    fn needs(&self, author: &OpenId, audience: &Audience, inside: BTreeSet<DepartmentId>) -> Result<Terms, Refusal> {
-        let heads = heads_of(audience.headcount());
-        let bounds = self.bounds(author).map(|(_, departments)| departments.clone()).unwrap_or_default();
-        let mut terms = Terms { approvals: self.approvals_required, inside, bounds, ..Terms::default() };
+    /// The terms of a broadcast that waits for its approvals, by the rules of now: whatever these ask for beyond what was
+    /// asked for, and nothing less. A first wave stays what it was: it is a part of the plan that is being approved.
+    pub fn tightened(&self, asked: &Asked<'_>, before: &Terms) -> Terms {
+        let now = self.of_size(asked.heads);
+        let mut terms = before.clone();
+        // Documents from before there were terms say only how many are required.
+        if now.approvals > asked.required {
+            terms.approvals = now.approvals;
+        }
+        terms.type_headcount |= now.type_headcount;
+        terms.cooling_off_ms = terms.cooling_off_ms.max(now.cooling_off_ms);
+        if terms != *before {
+            terms.tier = now.tier;
+        }
+        terms
+    }
+
+    /// What so many people alone ask for.
+    fn of_size(&self, heads: Option<u64>) -> Terms {
+        let mut terms = Terms { approvals: self.approvals_required, ..Terms::default() };
         if let Some((size, above)) = self.rules.size(heads) {
             terms.approvals = size.approvals;
             terms.type_headcount = size.type_headcount;
@@ -211,6 +227,13 @@ impl Policy {
             terms.canary = size.canary;
             terms.tier = Some(Tier { line: size.place.line, above, up_to: size.up_to });
         }
+        terms
+    }
+
+    fn needs(&self, author: &OpenId, audience: &Audience, inside: BTreeSet<DepartmentId>) -> Result<Terms, Refusal> {
+        let heads = heads_of(audience.headcount());
+        let bounds = self.bounds(author).map(|(_, departments)| departments.clone()).unwrap_or_default();
+        let terms = Terms { inside, bounds, ..self.of_size(heads) };
         let asked = Asked { author, required: terms.approvals, heads, inside: &terms.inside };
         let possible = self.approvers_of(&asked).len();
         if possible < usize::try_from(terms.approvals).unwrap_or(usize::MAX) {

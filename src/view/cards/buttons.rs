@@ -51,12 +51,11 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
     }
     let recalls = &facts.report.recalls;
     if recalls.open_to > 0 {
-        let confirm = recall::confirm(facts.report, facts.zone);
+        let confirm = recall::confirm(broadcast, facts.report, facts.zone);
         row.push(button(broadcast, "recall", &recall::button(recalls.asked > 0), "danger", Some(&confirm)));
     }
     let invalid = facts.report.invalid.keys().filter(|key| !broadcast.repaired.contains_key(key.as_ref())).count();
-    let back = broadcast.state == State::Recalled || broadcast.is_wanted_back();
-    if author && broadcast.state.is_settled() && invalid > 0 && !back {
+    if author && broadcast.state.is_settled() && invalid > 0 && !broadcast.is_taken_back() {
         row.push(button(broadcast, "resend", &samples::repair_button(invalid), "default", None));
     }
     // Admins bring the numbers up to date; an approver need not be one.

@@ -18,7 +18,6 @@ const TEXT_BYTES_MAX: usize = 150 * 1024;
 const RICH_BYTES_MAX: usize = 30 * 1024;
 /// get_progress and its like answer for 30 days.
 const MEMORY_MS: i64 = 30 * 86_400_000;
-const RECALL_WINDOW_MS: i64 = 86_400_000;
 /// Days change at midnight in Beijing.
 const BEIJING_MS: i64 = 8 * 3_600_000;
 const DAY_MS: i64 = 86_400_000;
@@ -356,7 +355,7 @@ pub fn delete(world: &mut World, ask: &Ask) -> Reply {
         return Reply::fail(400, code, "recall refused");
     }
     let now = world.now();
-    if now - world.tasks[at].accepted_ms > RECALL_WINDOW_MS {
+    if now - world.tasks[at].accepted_ms > world.switches.recall_window_ms {
         return Reply::fail(400, 230_009, "This message has passed the recallable period.");
     }
     world.tasks[at].recalled_ms.get_or_insert(now);

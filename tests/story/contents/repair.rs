@@ -1,6 +1,8 @@
 //! `resend` after the end: those of the invalid ids that can be found by now get a proposal of their own, with the same
 //! content, which asks for approval like any other.
 
+mod recalled;
+
 use feishu_broadcast::app::errands;
 use feishu_broadcast::store::broadcasts::Which;
 use serde_json::json;
@@ -119,7 +121,7 @@ async fn only_those_who_can_be_found_now_get_a_proposal_which_is_approved_anew()
         stage.settle().await?;
         assert_eq!(copies(stage, &["陈晨", "甲", "乙", "丙", "丁"]), [1, 1, 1, 1, 1]);
         let card = stage.person("王芳").sees(&card.message_id).expect("the card");
-        assert!(!card.text.contains("补发"), "nothing is left to offer: {}", card.text);
+        assert!(!card.text.contains("并补发"), "nothing is left to offer: {}", card.text);
         Ok(())
     })
     .await;

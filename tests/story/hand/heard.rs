@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use feishu_broadcast::domain::batch::InvalidIds;
+use feishu_broadcast::domain::ids::Timestamp;
+use feishu_broadcast::domain::plan::Targets;
+
 use crate::approve::{press, proposal};
 use crate::sandbox::Company;
 use crate::stage::{Stage, story_with};
@@ -49,6 +53,26 @@ async fn the_preview_says_how_much_these_people_have_received_lately() {
         assert!(proposal(stage, "王芳", "六天后").await?.text.contains("1 人已收到 3 条或更多"));
         stage.later(DAY + DAY / 2).await?;
         assert!(!proposal(stage, "王芳", "八天后").await?.text.contains("近 7 天"));
+        Ok(())
+    })
+    .await;
+}
+
+/// However much was sent: what is read of it has an end, and it is the newest that counts.
+#[tokio::test]
+async fn of_what_was_sent_only_the_newest_is_read() {
+    story_with(&[], Company::small(), async |stage| {
+        let (chen, liu) = (stage.person("陈晨").open_id, stage.person("刘洋").open_id);
+        for to in [&chen, &liu] {
+            sent(stage, to, "一条").await?;
+            stage.later(Duration::from_secs(1)).await?;
+        }
+        for (most, expect) in [(1, vec![&liu]), (2, vec![&liu, &chen])] {
+            let mut seen = Vec::new();
+            let look = |targets: &Targets, _: &InvalidIds| seen.extend(targets.keys().map(|key| key.into_owned()));
+            stage.bot.app.store.each_accepted(Timestamp(0), most, look).await?;
+            assert_eq!(seen.iter().collect::<Vec<_>>(), expect);
+        }
         Ok(())
     })
     .await;
