@@ -39,6 +39,7 @@ pub mod recalled;
 pub mod remind;
 pub mod request;
 pub mod rosters;
+pub mod rotation;
 pub mod rules;
 pub mod secrets;
 pub mod stranger;
@@ -108,6 +109,8 @@ pub struct App {
     pub secrets: secrets::Secrets,
     /// With which pushes are let in.
     pub door: Door,
+    /// What came in under the previous values of its keys.
+    pub arrivals: rotation::Arrivals,
     /// The https origin under which browsers reach the bot; without it there is no `/login`.
     pub public_url: Option<Url>,
     /// How times are shown.
@@ -185,6 +188,7 @@ impl App {
             rules: rules::Rules::new(policy, rules_file),
             rosters: rosters::Rosters::default(),
             secrets,
+            arrivals: rotation::Arrivals::at(&door),
             door,
             public_url,
             zone,

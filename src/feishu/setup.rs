@@ -137,7 +137,7 @@ impl Feishu {
     pub async fn knock(&self, door: &Door, url: Url, challenge: &str, iv: [u8; BLOCK_BYTES]) -> Knock {
         let asked = json!({"challenge": challenge, "token": door.token(), "type": "url_verification"}).to_string();
         let asked = match &door.encrypt_key {
-            Some(key) => json!({"encrypt": seal(key, iv, asked.as_bytes())}).to_string(),
+            Some(key) => json!({"encrypt": seal(&key.present, iv, asked.as_bytes())}).to_string(),
             None => asked,
         };
         let began = Instant::now();
@@ -168,7 +168,7 @@ impl Feishu {
         iv: [u8; BLOCK_BYTES],
         now: Timestamp,
     ) -> Option<Knock> {
-        let key = door.encrypt_key.as_ref()?;
+        let key = &door.encrypt_key.as_ref()?.present;
         let event = json!({"schema": "2.0", "event": {}, "header": {"event_id": nonce, "event_type": PROBE,
             "create_time": now.0.to_string(), "token": door.token(), "app_id": door.app_id, "tenant_key": ""}});
         // Blanks and an escaped slash say nothing in JSON; whoever reads and writes it leaves them out.
