@@ -61,6 +61,9 @@ pub struct Settings {
     /// The custom app's secret [required]
     #[arg(long, env, global = true, hide_env_values = true)]
     feishu_app_secret: Option<String>,
+    /// The app's secret of before, tried where Feishu refuses the present one [default: none]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    feishu_app_secret_previous: Option<String>,
     /// From the console's encryption strategy [required, unless FEISHU_ALLOW_PLAINTEXT=true]
     #[arg(long, env, global = true, hide_env_values = true)]
     feishu_encrypt_key: Option<String>,
@@ -132,7 +135,7 @@ pub struct Settings {
 /// Checked settings. No `Debug`: it would be one `{:?}` away from a log.
 pub struct Config {
     pub app_id: String,
-    pub app_secret: SecretString,
+    pub app_secret: Rotating<SecretString>,
     pub encrypt_key: Option<Rotating<SecretString>>,
     pub verification_token: Rotating<SecretString>,
     pub open_url: Url,
@@ -211,11 +214,7 @@ impl Settings {
         if !app_id.starts_with("cli_") {
             return Err(wrong("FEISHU_APP_ID", "does not begin with cli_", "cli_a1b2c3d4e5f6"));
         }
-        let app_secret = SecretString::from(required(
-            &self.feishu_app_secret,
-            "FEISHU_APP_SECRET",
-            "the secret of the app's credentials page",
-        )?);
+        let app_secret = self.app_secret()?;
         let encrypt_key = self.encrypt_key()?;
         let verification_token = self.verification_token()?;
         let (open, accounts) = match given(&self.feishu_platform) {
@@ -240,7 +239,7 @@ impl Settings {
         let public_url = given(&self.public_url)
             .map(|url| origin("PUBLIC_URL", url, "https://broadcast.example.com"))
             .transpose()?;
-        let key = self.secret_key(&app_id, &app_secret)?;
+        let key = self.secret_key(&app_id, &app_secret.present)?;
         Ok(Config {
             database_url: self.database_url()?,
             zone: self.zone()?,

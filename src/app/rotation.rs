@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use crate::domain::ids::Timestamp;
 use crate::domain::keys::{Generation, Rotating};
 use crate::feishu::envelope::{Door, Under};
+use crate::feishu::secret::count_use;
 
 /// No push yet.
 const NEVER: i64 = i64::MIN;
@@ -46,15 +47,9 @@ impl Last {
     }
 
     fn note(&self, key: &'static str, generation: Generation, now: Timestamp) {
-        used(key, generation);
+        count_use(key, generation);
         if let Some(last) = self.0.of(generation) {
             last.fetch_max(now.0, Ordering::Relaxed);
         }
     }
-}
-
-/// Counts one use of a key that has a previous value.
-fn used(key: &'static str, generation: Generation) {
-    metrics::counter!("feishu_broadcast_rotating_keys_total", "key" => key, "generation" => generation.as_str())
-        .increment(1);
 }

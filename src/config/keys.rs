@@ -10,6 +10,12 @@ use crate::domain::audit::chain::ChainKey;
 use crate::domain::keys::Rotating;
 
 impl Settings {
+    pub(super) fn app_secret(&self) -> Result<Rotating<SecretString>, WrongSetting> {
+        const NAME: &str = "FEISHU_APP_SECRET";
+        let secret = required(&self.feishu_app_secret, NAME, "the secret of the app's credentials page")?;
+        rotating(NAME, &secret, "FEISHU_APP_SECRET_PREVIOUS", given(&self.feishu_app_secret_previous))
+    }
+
     pub(super) fn encrypt_key(&self) -> Result<Option<Rotating<SecretString>>, WrongSetting> {
         let plaintext = match given(&self.feishu_allow_plaintext) {
             None | Some("false") => false,

@@ -22,9 +22,10 @@ use crate::stage::PUBLIC_URL;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Every setting of the interface, "The program".
-const SETTINGS: [&str; 22] = [
+const SETTINGS: [&str; 23] = [
     "FEISHU_APP_ID",
     "FEISHU_APP_SECRET",
+    "FEISHU_APP_SECRET_PREVIOUS",
     "FEISHU_ENCRYPT_KEY",
     "FEISHU_ENCRYPT_KEY_PREVIOUS",
     "FEISHU_ALLOW_PLAINTEXT",

@@ -65,6 +65,7 @@ fn each_wrong_setting_is_named_from_the_environment_and_as_a_flag() {
     for (name, wrong) in [
         ("FEISHU_APP_ID", "a1b2"),
         ("FEISHU_ALLOW_PLAINTEXT", "yes"),
+        ("FEISHU_APP_SECRET_PREVIOUS", "app-secret-of-the-story"),
         ("FEISHU_ENCRYPT_KEY_PREVIOUS", "encrypt-key-of-the-story"),
         ("FEISHU_VERIFICATION_TOKEN_PREVIOUS", "verification-token-of-the-story"),
         ("FEISHU_PLATFORM", "slack"),
