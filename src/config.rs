@@ -121,6 +121,10 @@ pub struct Settings {
     /// [default: derived from the app secret]
     #[arg(long, env, global = true, hide_env_values = true)]
     secret_key: Option<String>,
+    /// The SECRET_KEY of before, while it is being changed: what it sealed opens, what it signed counts; or the word
+    /// derived, where there was none [default: none, or derived from the app secret of before]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    secret_key_previous: Option<String>,
     /// How times are shown [default: Asia/Shanghai]
     #[arg(long, env, global = true, hide_env_values = true)]
     timezone: Option<String>,
@@ -149,7 +153,7 @@ pub struct Config {
     pub database_url: String,
     pub secrets: Secrets,
     /// What the audit chain is signed with.
-    pub chain: ChainKey,
+    pub chain: Rotating<ChainKey>,
     pub zone: TimeZone,
 }
 
@@ -239,7 +243,7 @@ impl Settings {
         let public_url = given(&self.public_url)
             .map(|url| origin("PUBLIC_URL", url, "https://broadcast.example.com"))
             .transpose()?;
-        let key = self.secret_key(&app_id, &app_secret.present)?;
+        let key = self.secret_key(&app_id, &app_secret)?;
         Ok(Config {
             database_url: self.database_url()?,
             zone: self.zone()?,
@@ -255,7 +259,7 @@ impl Settings {
             metrics_addr,
             public_url,
             secrets: Secrets::new(&key),
-            chain: Secrets::chain_key(&key),
+            chain: key.map(Secrets::chain_key),
         })
     }
 

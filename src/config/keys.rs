@@ -47,34 +47,66 @@ impl Settings {
         rotating(NAME, &token, "FEISHU_VERIFICATION_TOKEN_PREVIOUS", previous)
     }
 
-    pub(super) fn secret_key(&self, app_id: &str, app_secret: &SecretString) -> Result<[u8; KEY_BYTES], WrongSetting> {
-        match given(&self.secret_key) {
-            None => Ok(Secrets::key_from_app_secret(app_id, app_secret)),
-            Some(text) => BASE64.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
-                wrong("SECRET_KEY", "is not the base64 of 32 bytes", "the output of: openssl rand -base64 32")
-            }),
+    /// Without a `SECRET_KEY` both generations are derived, each from its own app secret.
+    pub(super) fn secret_key(
+        &self,
+        app_id: &str,
+        app_secret: &Rotating<SecretString>,
+    ) -> Result<Rotating<[u8; KEY_BYTES]>, WrongSetting> {
+        const PREVIOUS: &str = "SECRET_KEY_PREVIOUS";
+        let derived = |secret: &SecretString| Secrets::key_from_app_secret(app_id, secret);
+        let (present, previous) = match (given(&self.secret_key), given(&self.secret_key_previous)) {
+            (None, None) => return Ok(app_secret.map(derived)),
+            (None, Some(_)) => {
+                let said = "is set, and SECRET_KEY is not: without that one both are derived from the app's secrets";
+                return Err(wrong(PREVIOUS, said, ""));
+            }
+            (Some(present), previous) => (present, previous),
+        };
+        let present = key_of(present).ok_or_else(|| {
+            wrong("SECRET_KEY", "is not the base64 of 32 bytes", "the output of: openssl rand -base64 32")
+        })?;
+        let previous = match previous {
+            None => None,
+            Some(DERIVED) => Some(derived(app_secret.previous.as_ref().unwrap_or(&app_secret.present))),
+            Some(text) => {
+                let said = "is neither the base64 of 32 bytes nor the word derived";
+                Some(key_of(text).ok_or_else(|| wrong(PREVIOUS, said, DERIVED))?)
+            }
+        };
+        match previous == Some(present) {
+            true => Err(unchanged(PREVIOUS, "SECRET_KEY")),
+            false => Ok(Rotating { present, previous }),
         }
     }
 
-    /// The key of the audit chain alone: checking it takes nothing else of Feishu.
+    /// The keys of the audit chain alone: checking it takes nothing else of Feishu.
     ///
     /// # Errors
-    /// `SECRET_KEY` is wrong, or neither it nor what it would be derived from is there.
-    pub fn chain_key(&self) -> Result<ChainKey, WrongSetting> {
-        let needed = |setting: &Option<String>, name, example| match (given(setting), given(&self.secret_key)) {
-            (Some(value), _) => Ok(value.to_owned()),
-            (None, Some(_)) => Ok(String::new()),
-            (None, None) => {
-                let said =
-                    "is missing: without SECRET_KEY the audit chain's key is derived from the app's id and secret";
-                Err(wrong(name, said, example))
-            }
+    /// A `SECRET_KEY` is wrong, or what it would be derived from is not there.
+    pub fn chain_keys(&self) -> Result<Rotating<ChainKey>, WrongSetting> {
+        let derived = given(&self.secret_key).is_none() || given(&self.secret_key_previous) == Some(DERIVED);
+        let needed = |setting: &Option<String>, name, example| match given(setting) {
+            None if derived => Err(wrong(
+                name,
+                "is missing: without SECRET_KEY the audit chain's key is derived from the app's id and secret",
+                example,
+            )),
+            given => Ok(given.unwrap_or_default().to_owned()),
         };
         let app_id = needed(&self.feishu_app_id, "FEISHU_APP_ID", "cli_a1b2c3d4e5f6")?;
-        let app_secret =
-            needed(&self.feishu_app_secret, "FEISHU_APP_SECRET", "the secret of the app's credentials page")?;
-        Ok(Secrets::chain_key(&self.secret_key(&app_id, &app_secret.into())?))
+        let present = needed(&self.feishu_app_secret, "FEISHU_APP_SECRET", "the secret of the app's credentials page")?;
+        let previous = given(&self.feishu_app_secret_previous);
+        let app_secret = rotating("FEISHU_APP_SECRET", &present, "FEISHU_APP_SECRET_PREVIOUS", previous)?;
+        Ok(self.secret_key(&app_id, &app_secret)?.map(Secrets::chain_key))
     }
+}
+
+/// Where a `SECRET_KEY` of before would stand: there was none.
+const DERIVED: &str = "derived";
+
+fn key_of(text: &str) -> Option<[u8; KEY_BYTES]> {
+    BASE64.decode(text).ok()?.try_into().ok()
 }
 
 /// A secret and the one before it, which is another one.

@@ -22,7 +22,7 @@ use crate::stage::PUBLIC_URL;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Every setting of the interface, "The program".
-const SETTINGS: [&str; 23] = [
+const SETTINGS: [&str; 24] = [
     "FEISHU_APP_ID",
     "FEISHU_APP_SECRET",
     "FEISHU_APP_SECRET_PREVIOUS",
@@ -44,6 +44,7 @@ const SETTINGS: [&str; 23] = [
     "PUBLIC_URL",
     "DATABASE_URL",
     "SECRET_KEY",
+    "SECRET_KEY_PREVIOUS",
     "TIMEZONE",
     "LOG_FORMAT",
 ];

@@ -129,6 +129,25 @@ fn a_previous_key_beside_none_is_refused() {
     let settings = with(&plain, "FEISHU_ENCRYPT_KEY_PREVIOUS", Some("hunter2"));
     let line = assert_refused(&run(here.path(), &settings, &[]), "FEISHU_ENCRYPT_KEY_PREVIOUS");
     assert!(line.contains("FEISHU_ENCRYPT_KEY is not") && !line.contains("hunter2"), "{line}");
+    let settings = with(&enough(), "SECRET_KEY_PREVIOUS", Some("derived"));
+    let line = assert_refused(&run(here.path(), &settings, &[]), "SECRET_KEY_PREVIOUS");
+    assert!(line.contains("SECRET_KEY is not"), "{line}");
+}
+
+#[test]
+fn a_previous_secret_key_is_another_one_or_derived() {
+    let here = directory();
+    let key = "c3RvcnktdGVsbGVycy1rZWVwLXRoZWlyLXNlY3JldHM=";
+    let settings = with(&enough(), "SECRET_KEY", Some(key));
+    for (previous, said) in [(key, "is the same as SECRET_KEY"), ("hunter2", "nor the word derived")] {
+        let line = assert_refused(
+            &run(here.path(), &with(&settings, "SECRET_KEY_PREVIOUS", Some(previous)), &[]),
+            "SECRET_KEY_PREVIOUS",
+        );
+        assert!(line.contains(said) && !line.contains(previous), "{line}");
+    }
+    let right = with(&with(&settings, "SECRET_KEY_PREVIOUS", Some("derived")), "TIMEZONE", Some("nonsense"));
+    assert_refused(&run(here.path(), &right, &[]), "TIMEZONE");
 }
 
 #[test]
