@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::domain::audit::Row;
 use crate::domain::audit::chain::{Anchor, ChainKey};
 use crate::domain::audit::verify::{Finding, Verifier, time};
+use crate::domain::keys::Rotating;
 use crate::store::StoreError;
 use crate::store::audit::{NoChain, Reader};
 
@@ -28,9 +29,9 @@ pub enum AuditError {
 ///
 /// # Errors
 /// The chain cannot be read. That something in it is wrong is a finding, no error.
-pub async fn verify(url: &str, key: &ChainKey, anchor: Option<Anchor>) -> Result<Finding, AuditError> {
+pub async fn verify(url: &str, keys: &Rotating<ChainKey>, anchor: Option<Anchor>) -> Result<Finding, AuditError> {
     let mut reader = Reader::open(url).await?;
-    let mut verifier = Verifier::new(key, anchor);
+    let mut verifier = Verifier::new(keys, anchor);
     let mut after = i64::MIN;
     loop {
         let page = reader.page(after).await?;

@@ -12,7 +12,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use crate::app::clock::Clock;
 use crate::app::rules::RulesFile;
 use crate::app::worker::Workers;
-use crate::app::{App, Parts, rosters, tidy};
+use crate::app::{App, Parts, authorize, rosters, tidy};
 use crate::config::{Config, PolicyFile};
 use crate::feishu::client::SetupError;
 use crate::feishu::envelope::Door;
@@ -92,6 +92,7 @@ impl Bot {
             app.follow_clock().await?;
         }
         tidy::begin(&app).await?;
+        authorize::seal_anew(&app).await?;
         rosters::begin(&app).await?;
         let server = web::serve(Arc::clone(&app), listener).map_err(|source| StartError::Listen {
             setting: "LISTEN_ADDR",

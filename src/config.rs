@@ -5,19 +5,19 @@
 
 use std::net::SocketAddr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use crate::app::secrets::{KEY_BYTES, Secrets};
+use crate::app::secrets::Secrets;
 use crate::domain::audit::chain::ChainKey;
+use crate::domain::keys::Rotating;
 use crate::domain::policy::Policy;
 
 mod commands;
+mod keys;
 mod people;
 mod rules;
 mod values;
@@ -61,15 +61,24 @@ pub struct Settings {
     /// The custom app's secret [required]
     #[arg(long, env, global = true, hide_env_values = true)]
     feishu_app_secret: Option<String>,
+    /// The app's secret of before, tried where Feishu refuses the present one [default: none]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    feishu_app_secret_previous: Option<String>,
     /// From the console's encryption strategy [required, unless FEISHU_ALLOW_PLAINTEXT=true]
     #[arg(long, env, global = true, hide_env_values = true)]
     feishu_encrypt_key: Option<String>,
+    /// The Encrypt Key of before, taken as well while it is being changed [default: none]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    feishu_encrypt_key_previous: Option<String>,
     /// Permits running without an Encrypt Key [default: false]
     #[arg(long, env, global = true, hide_env_values = true, num_args = 0..=1, default_missing_value = "true")]
     feishu_allow_plaintext: Option<String>,
     /// From the same page of the console [required]
     #[arg(long, env, global = true, hide_env_values = true)]
     feishu_verification_token: Option<String>,
+    /// The Verification Token of before, taken as well while it is being changed [default: none]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    feishu_verification_token_previous: Option<String>,
     /// feishu or lark: picks the two origins below [default: feishu]
     #[arg(long, env, global = true, hide_env_values = true)]
     feishu_platform: Option<String>,
@@ -112,6 +121,10 @@ pub struct Settings {
     /// [default: derived from the app secret]
     #[arg(long, env, global = true, hide_env_values = true)]
     secret_key: Option<String>,
+    /// The SECRET_KEY of before, while it is being changed: what it sealed opens, what it signed counts; or the word
+    /// derived, where there was none [default: none, or derived from the app secret of before]
+    #[arg(long, env, global = true, hide_env_values = true)]
+    secret_key_previous: Option<String>,
     /// How times are shown [default: Asia/Shanghai]
     #[arg(long, env, global = true, hide_env_values = true)]
     timezone: Option<String>,
@@ -126,9 +139,9 @@ pub struct Settings {
 /// Checked settings. No `Debug`: it would be one `{:?}` away from a log.
 pub struct Config {
     pub app_id: String,
-    pub app_secret: SecretString,
-    pub encrypt_key: Option<SecretString>,
-    pub verification_token: SecretString,
+    pub app_secret: Rotating<SecretString>,
+    pub encrypt_key: Option<Rotating<SecretString>>,
+    pub verification_token: Rotating<SecretString>,
     pub open_url: Url,
     pub accounts_url: Url,
     pub policy: Policy,
@@ -140,7 +153,7 @@ pub struct Config {
     pub database_url: String,
     pub secrets: Secrets,
     /// What the audit chain is signed with.
-    pub chain: ChainKey,
+    pub chain: Rotating<ChainKey>,
     pub zone: TimeZone,
 }
 
@@ -205,17 +218,9 @@ impl Settings {
         if !app_id.starts_with("cli_") {
             return Err(wrong("FEISHU_APP_ID", "does not begin with cli_", "cli_a1b2c3d4e5f6"));
         }
-        let app_secret = SecretString::from(required(
-            &self.feishu_app_secret,
-            "FEISHU_APP_SECRET",
-            "the secret of the app's credentials page",
-        )?);
+        let app_secret = self.app_secret()?;
         let encrypt_key = self.encrypt_key()?;
-        let verification_token = required(
-            &self.feishu_verification_token,
-            "FEISHU_VERIFICATION_TOKEN",
-            "the token of the console's encryption strategy page",
-        )?;
+        let verification_token = self.verification_token()?;
         let (open, accounts) = match given(&self.feishu_platform) {
             None | Some("feishu") => ("https://open.feishu.cn", "https://accounts.feishu.cn"),
             Some("lark") => ("https://open.larksuite.com", "https://accounts.larksuite.com"),
@@ -245,7 +250,7 @@ impl Settings {
             app_id,
             app_secret,
             encrypt_key,
-            verification_token: verification_token.into(),
+            verification_token,
             open_url,
             accounts_url,
             policy,
@@ -254,54 +259,8 @@ impl Settings {
             metrics_addr,
             public_url,
             secrets: Secrets::new(&key),
-            chain: Secrets::chain_key(&key),
+            chain: key.map(Secrets::chain_key),
         })
-    }
-
-    /// The key of the audit chain alone: checking it takes nothing else of Feishu.
-    ///
-    /// # Errors
-    /// `SECRET_KEY` is wrong, or neither it nor what it would be derived from is there.
-    pub fn chain_key(&self) -> Result<ChainKey, WrongSetting> {
-        let needed = |setting: &Option<String>, name, example| match (given(setting), given(&self.secret_key)) {
-            (Some(value), _) => Ok(value.to_owned()),
-            (None, Some(_)) => Ok(String::new()),
-            (None, None) => {
-                let said =
-                    "is missing: without SECRET_KEY the audit chain's key is derived from the app's id and secret";
-                Err(wrong(name, said, example))
-            }
-        };
-        let app_id = needed(&self.feishu_app_id, "FEISHU_APP_ID", "cli_a1b2c3d4e5f6")?;
-        let app_secret =
-            needed(&self.feishu_app_secret, "FEISHU_APP_SECRET", "the secret of the app's credentials page")?;
-        Ok(Secrets::chain_key(&self.secret_key(&app_id, &app_secret.into())?))
-    }
-
-    fn encrypt_key(&self) -> Result<Option<SecretString>, WrongSetting> {
-        let plaintext = match given(&self.feishu_allow_plaintext) {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(wrong("FEISHU_ALLOW_PLAINTEXT", "is neither true nor false", "false")),
-        };
-        match given(&self.feishu_encrypt_key) {
-            Some(key) => Ok(Some(SecretString::from(key))),
-            None if plaintext => Ok(None),
-            None => Err(wrong(
-                "FEISHU_ENCRYPT_KEY",
-                "is missing (set it in the console's encryption strategy, or allow plain text with FEISHU_ALLOW_PLAINTEXT=true)",
-                "the key of the console's encryption strategy page",
-            )),
-        }
-    }
-
-    fn secret_key(&self, app_id: &str, app_secret: &SecretString) -> Result<[u8; KEY_BYTES], WrongSetting> {
-        match given(&self.secret_key) {
-            None => Ok(Secrets::key_from_app_secret(app_id, app_secret)),
-            Some(text) => BASE64.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
-                wrong("SECRET_KEY", "is not the base64 of 32 bytes", "the output of: openssl rand -base64 32")
-            }),
-        }
     }
 
     /// Where the database is.

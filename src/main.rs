@@ -167,7 +167,7 @@ fn start_log(format: LogFormat, levels: EnvFilter) {
 fn read_audit(cli: &Cli, what: Audit) -> ExitCode {
     let settings = || -> Result<_, WrongSetting> {
         let key = match &what {
-            Audit::Verify { .. } => Some(cli.settings.chain_key()?),
+            Audit::Verify { .. } => Some(cli.settings.chain_keys()?),
             Audit::Export => None,
         };
         Ok((cli.settings.database_url()?, key))

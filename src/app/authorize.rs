@@ -14,6 +14,7 @@ use super::secrets::{Purpose, Secrets, Ticket, nonce};
 use super::{App, Trouble, audit};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::ids::{OpenId, Timestamp};
+use crate::domain::keys::Generation;
 use crate::feishu::oauth::{OauthError, SCOPES, UserTokens};
 use crate::store::StoreError;
 use crate::store::authorizations::Authorization;
@@ -79,14 +80,14 @@ pub fn redirect_uri(public_url: &Url) -> String {
 
 /// Where `/oauth/start` sends the browser. `None` when the link is not ours or has run out.
 pub fn start(app: &App, link: &str) -> Option<Url> {
-    let ticket = app.secrets.verify(Purpose::Start, link, app.now())?;
+    let (ticket, _) = app.secrets.verify(Purpose::Start, link, app.now())?;
     let state = Ticket {
         purpose: Purpose::Callback,
         nonce: nonce(app.clock.as_ref()),
         expires_at: app.now().after(STATE_TTL),
         ..ticket
     };
-    let challenge = Secrets::pkce_challenge(&app.secrets.pkce_verifier(&state.nonce));
+    let challenge = Secrets::pkce_challenge(&app.secrets.pkce_verifier(&state.nonce, Generation::Present));
     let redirect = redirect_uri(app.public_url.as_ref()?);
     Some(app.feishu.authorize_url(&redirect, &app.secrets.sign(&state), &challenge, &SCOPES))
 }
@@ -110,7 +111,9 @@ pub enum Ended {
 
 /// Finishes an authorization: exchanges the code, checks who gave it, seals the tokens, lets waiting commands go on.
 pub async fn finish(app: &App, state: &str, code: Option<&str>) -> Ended {
-    let Some(ticket) = app.secrets.verify(Purpose::Callback, state, app.now()) else { return Ended::BadLink };
+    let Some((ticket, signer)) = app.secrets.verify(Purpose::Callback, state, app.now()) else {
+        return Ended::BadLink;
+    };
     let Some(code) = code else { return Ended::Declined };
     let Some(public_url) = app.public_url.as_ref() else { return Ended::BadLink };
     match claim_state(app, &ticket).await {
@@ -121,7 +124,8 @@ pub async fn finish(app: &App, state: &str, code: Option<&str>) -> Ended {
             return Ended::TryAgain;
         }
     }
-    let ended = exchange(app, &ticket, code, public_url).await;
+    let verifier = app.secrets.pkce_verifier(&ticket.nonce, signer);
+    let ended = exchange(app, &ticket, code, &verifier, public_url).await;
     if !matches!(ended, Ended::Authorized { .. })
         && let Err(error) = release_state(app, &ticket).await
     {
@@ -131,9 +135,8 @@ pub async fn finish(app: &App, state: &str, code: Option<&str>) -> Ended {
 }
 
 /// Trades the code and keeps what comes of it, for whoever holds the link.
-async fn exchange(app: &App, ticket: &Ticket, code: &str, public_url: &Url) -> Ended {
-    let verifier = app.secrets.pkce_verifier(&ticket.nonce);
-    let tokens = match app.feishu.exchange_code(code, &redirect_uri(public_url), &verifier).await {
+async fn exchange(app: &App, ticket: &Ticket, code: &str, verifier: &SecretString, public_url: &Url) -> Ended {
+    let tokens = match app.feishu.exchange_code(code, &redirect_uri(public_url), verifier).await {
         Ok(tokens) => tokens,
         Err(error) => {
             tracing::warn!(%error, "Feishu did not exchange an authorization code");
@@ -231,6 +234,20 @@ fn sealed(app: &App, person: &OpenId, tokens: UserTokens, now: Timestamp, fence:
         granted_at: now,
         fence,
     }
+}
+
+/// While `SECRET_KEY` is being changed: seals anew what is under the previous one, so that this can go. What another
+/// replica is refreshing at the moment is left to the next time.
+pub async fn seal_anew(app: &App) -> Result<(), StoreError> {
+    if !app.secrets.are_rotating() {
+        return Ok(());
+    }
+    for kept in app.store.authorizations().await? {
+        if let Some(sealed) = app.secrets.seal_anew(&kept.open_id, &kept.sealed, app.clock.as_ref()) {
+            app.store.seal_anew(&Authorization { sealed, ..kept }, app.now()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether this authorization can be read with our key.

@@ -116,7 +116,7 @@ async fn signs_in(site: &Site<'_>, found: &mut Vec<Finding>) -> bool {
         Ok((dated, signed_in)) => {
             let signs_in = signed_in.is_ok();
             found.push(match signed_in {
-                Ok(()) => Finding::SignedIn,
+                Ok(_) => Finding::SignedIn,
                 Err(error) => failed(Subject::Credentials, &error),
             });
             found.push(match dated {

@@ -41,6 +41,7 @@ pub mod remind;
 pub mod request;
 pub mod reschedule;
 pub mod rosters;
+pub mod rotation;
 pub mod rules;
 pub mod secrets;
 pub mod stranger;
@@ -111,6 +112,8 @@ pub struct App {
     pub secrets: secrets::Secrets,
     /// With which pushes are let in.
     pub door: Door,
+    /// What came in under the previous values of its keys.
+    pub arrivals: rotation::Arrivals,
     /// The https origin under which browsers reach the bot; without it there is no `/login`.
     pub public_url: Option<Url>,
     /// How times are shown.
@@ -188,6 +191,7 @@ impl App {
             rules: rules::Rules::new(policy, rules_file),
             rosters: rosters::Rosters::default(),
             secrets,
+            arrivals: rotation::Arrivals::at(&door),
             door,
             public_url,
             zone,

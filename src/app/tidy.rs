@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::follow::follow;
 use super::news::tell_author;
 use super::press::cancel_planned;
-use super::{App, Step, audit, errands, life, remind};
+use super::{App, Step, audit, authorize, errands, life, remind};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{BatchState, DoubtCause};
 use crate::domain::ids::{BroadcastId, Timestamp};
@@ -77,6 +77,7 @@ pub async fn prune(app: &App) -> Result<(), StoreError> {
     app.store.prune_events(before).await?;
     app.store.prune_errands(before).await?;
     audit::anchor(&app.store.begin_chain(app.now()).await?);
+    authorize::seal_anew(app).await?;
     app.store.prune_letters(before).await
 }
 

@@ -11,6 +11,7 @@ pub mod content;
 pub mod heard;
 pub mod hold;
 pub mod ids;
+pub mod keys;
 pub mod language;
 pub mod lint;
 pub mod list;

@@ -18,15 +18,16 @@ use moka::sync::Cache;
 use reqwest::multipart::{self, Part};
 use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::{Host, Url};
 
 use super::answer::{Answer, note, read, transport};
 use super::codes::Call;
 use super::error::{CallError, Class, RETRY_AFTER_MAX, Refusal};
-use super::token::{Fetched, TenantTokens};
+use super::token::TenantTokens;
 use super::wire::{number, text, text_or_empty};
 use crate::domain::ids::{OpenId, Timestamp};
+use crate::domain::keys::Rotating;
 
 /// Time to connect, TLS included.
 pub const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -55,7 +56,7 @@ pub struct Settings {
     /// Origin of the page where people authorize, e.g. `https://accounts.feishu.cn`. Never derived from the other.
     pub accounts_url: Url,
     pub app_id: String,
-    pub app_secret: SecretString,
+    pub app_secret: Rotating<SecretString>,
 }
 
 /// The settings cannot make a client.
@@ -277,26 +278,6 @@ impl Feishu {
             fetched
         };
         self.tokens.get(now, fetch).await
-    }
-
-    /// The app's sign-in.
-    pub(super) fn credentials(&self) -> Ask<'static> {
-        let credentials = json!({
-            "app_id": self.settings.app_id,
-            "app_secret": self.settings.app_secret.expose_secret(),
-        });
-        Ask::post(Call::TenantToken, &credentials)
-    }
-
-    async fn fetch_tenant_token(&self) -> Result<Fetched, CallError> {
-        let answer = self.ask(&self.credentials(), None).await?;
-        match text(&answer.body, "/tenant_access_token").filter(|token| !token.is_empty()) {
-            Some(token) => Ok(Fetched {
-                token: token.into(),
-                expires_in: number(&answer.body, "/expire").map(Duration::from_secs),
-            }),
-            None => Err(answer.incomplete()),
-        }
     }
 
     /// Makes a call exactly once, and notes a failure in log and metrics.

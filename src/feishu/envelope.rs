@@ -4,6 +4,8 @@
 //! app. A URL challenge alone comes unsigned, even where an Encrypt Key is set, so an unsigned body is opened too, but
 //! nothing except a challenge with the right token gets any further. What cannot be opened, is no JSON or has no known
 //! shape is one and the same refusal, so that nobody learns from our answers how to forge. Absent means wrong.
+//! While a key is being changed its previous value does as well as the present one. Either key goes with either token,
+//! since they are changed one by one; but what is signed with one key is opened with that very key and no other.
 //! Source: "Send notifications to developer's server" and "Receive and handle callbacks" of the subscription guide.
 
 use std::time::Duration;
@@ -15,6 +17,7 @@ use super::crypto::{open, same_secret, signature_matches};
 use super::event::{Event, NotACallback};
 use super::wire::{moment, text};
 use crate::domain::ids::Timestamp;
+use crate::domain::keys::{Generation, Rotating};
 
 /// How old a push may be. Feishu pushes again for about seven hours and does not say whether it signs anew; what is
 /// older than this has left the memory of seen events long before it could be played back.
@@ -27,9 +30,17 @@ pub const AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 #[derive(Debug, Clone)]
 pub struct Door {
     pub app_id: String,
-    pub verification_token: SecretString,
+    pub verification_token: Rotating<SecretString>,
     /// `None` only where the operator expressly allows plain text; then the token is all there is to check.
-    pub encrypt_key: Option<SecretString>,
+    pub encrypt_key: Option<Rotating<SecretString>>,
+}
+
+/// Under which of their values a push was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Under {
+    /// `None` where nothing is encrypted.
+    pub encrypt_key: Option<Generation>,
+    pub verification_token: Generation,
 }
 
 /// The three headers, each the first of its name as received.
@@ -49,7 +60,7 @@ pub enum Push {
     /// The console asks whether we are who we say: answer `{"challenge": this}` within a second.
     Challenge(String),
     /// Store `body` under `event.key`, then answer 200. `body` is the opened JSON, which [`Event::parse`] reads again.
-    Event { event: Box<Event>, body: Vec<u8> },
+    Event { event: Box<Event>, body: Vec<u8>, under: Under },
     /// A press sent the old way: answer 200 `{}`, do nothing, and tell the operator to remove the old card callback.
     OldCardCallback,
 }
@@ -129,28 +140,30 @@ impl Door {
         if !outer.is_object() {
             return Err(Refused::NotACallback);
         }
-        let Some(key) = &self.encrypt_key else {
-            return self.believe(outer, body.to_vec());
+        let Some(keys) = &self.encrypt_key else {
+            return self.believe(outer, body.to_vec(), None);
         };
         let Some(sealed) = text(&outer, "/encrypt").filter(|sealed| !sealed.is_empty()) else {
             return Err(Refused::Plaintext { old_card_callback: shape(&outer) == Some(Shape::OldCard) });
         };
-        let signed = check_signature(headers, key, body, now)?;
-        let plain = open(key, sealed).map_err(|_| Refused::NotACallback)?;
-        let inner: Value = serde_json::from_slice(&plain).map_err(|_| Refused::NotACallback)?;
-        match shape(&inner).ok_or(Refused::NotACallback)? {
+        let signer = check_signature(headers, keys, body, now)?;
+        // What is signed with one key opens with that one alone.
+        let mut may_open = keys.each().filter(|(generation, _)| signer.is_none_or(|signer| signer == *generation));
+        let opened = may_open.find_map(|(generation, key)| Some((generation, opened(key, sealed)?)));
+        let (generation, (shape, inner, plain)) = opened.ok_or(Refused::NotACallback)?;
+        match shape {
             Shape::Challenge => {}
             Shape::Schema2 | Shape::Schema1 | Shape::OldCard => {
-                if !signed {
+                if signer.is_none() {
                     return Err(Refused::Unauthorized(Distrust::Unsigned));
                 }
             }
         }
-        self.believe(inner, plain)
+        self.believe(inner, plain, Some(generation))
     }
 
     /// Token and app; from here on the body counts as opened.
-    fn believe(&self, body: Value, plain: Vec<u8>) -> Result<Push, Refused> {
+    fn believe(&self, body: Value, plain: Vec<u8>, encrypt_key: Option<Generation>) -> Result<Push, Refused> {
         let (token, app_id) = match shape(&body).ok_or(Refused::NotACallback)? {
             Shape::OldCard => return Ok(Push::OldCardCallback),
             Shape::Challenge => {
@@ -162,45 +175,54 @@ impl Door {
             // The old schema does not always name the app.
             Shape::Schema1 => (text(&body, "/token"), body.pointer("/event/app_id").map(Value::as_str)),
         };
-        self.check_token(token)?;
+        let verification_token = self.check_token(token)?;
         if app_id.is_some_and(|app_id| app_id != Some(self.app_id.as_str())) {
             return Err(Refused::Unauthorized(Distrust::App));
         }
-        Ok(Push::Event { event: Box::new(Event::from_value(&body)?), body: plain })
+        let under = Under { encrypt_key, verification_token };
+        Ok(Push::Event { event: Box::new(Event::from_value(&body)?), body: plain, under })
     }
 
     /// The token that every push carries, for a push of our own.
     pub(super) fn token(&self) -> &str {
-        self.verification_token.expose_secret()
+        self.verification_token.present.expose_secret()
     }
 
-    fn check_token(&self, presented: Option<&str>) -> Result<(), Refused> {
-        if presented.is_some_and(|token| same_secret(&self.verification_token, token)) {
-            Ok(())
-        } else {
-            Err(Refused::Unauthorized(Distrust::Token))
-        }
+    fn check_token(&self, presented: Option<&str>) -> Result<Generation, Refused> {
+        let known = presented.and_then(|token| self.verification_token.find(|expected| same_secret(expected, token)));
+        known.ok_or(Refused::Unauthorized(Distrust::Token))
     }
 }
 
-/// True if signed, false if there is no signature header at all.
-fn check_signature(headers: &Headers<'_>, key: &SecretString, body: &[u8], now: Timestamp) -> Result<bool, Refused> {
+/// With which of the keys it is signed; `None` if there is no signature header at all.
+fn check_signature(
+    headers: &Headers<'_>,
+    keys: &Rotating<SecretString>,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<Option<Generation>, Refused> {
     let Some(signature) = headers.signature else {
-        return Ok(false);
+        return Ok(None);
     };
     let (Some(timestamp), Some(nonce)) = (headers.timestamp, headers.nonce) else {
         return Err(Refused::Unauthorized(Distrust::HalfSigned));
     };
-    if !signature_matches(timestamp, nonce, key, body, signature) {
-        return Err(Refused::Unauthorized(Distrust::Signature));
-    }
+    let signer = keys.find(|key| signature_matches(timestamp, nonce, key, body, signature));
+    let signer = signer.ok_or(Refused::Unauthorized(Distrust::Signature))?;
     // The unit is not documented; a number we cannot date is not held against a push that is signed.
     if let Some(sent) = moment(timestamp)
         && (now.since(sent) > OLD_MAX || sent.since(now) > AHEAD_MAX)
     {
         return Err(Refused::Unauthorized(Distrust::Window));
     }
-    Ok(true)
+    Ok(Some(signer))
+}
+
+/// The JSON of a known shape that was sealed with this key, and its bytes.
+fn opened(key: &SecretString, sealed: &str) -> Option<(Shape, Value, Vec<u8>)> {
+    let plain = open(key, sealed).ok()?;
+    let inner: Value = serde_json::from_slice(&plain).ok()?;
+    Some((shape(&inner)?, inner, plain))
 }
 
 fn shape(body: &Value) -> Option<Shape> {

@@ -2,7 +2,7 @@
 //!
 //! Two directions. Inwards, pure bytes to values: [`envelope`] lets a push in (with [`crypto`] at its side) and
 //! [`event`] says what it means. Outwards, [`client`] makes the calls ([`messages`], [`media`], [`batch`], [`contacts`],
-//! [`people`], [`rosters`], [`oauth`], [`setup`]), `answer` reads what comes back and `pages` what comes in pages, [`token`] keeps the app's
+//! [`people`], [`rosters`], [`oauth`], [`setup`]; those with the app's secret go through [`secret`]), `answer` reads what comes back and `pages` what comes in pages, [`token`] keeps the app's
 //! access token, [`error`] and [`codes`] decide what a failure allows the machine to do, and [`crate::view::advice`] says
 //! what a person should click. [`content`] reads what a message holds, whichever way it came.
 //!
@@ -24,6 +24,7 @@ pub mod messages;
 pub mod oauth;
 pub mod people;
 pub mod rosters;
+pub mod secret;
 pub mod setup;
 pub mod token;
 

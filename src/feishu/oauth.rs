@@ -207,9 +207,12 @@ impl Feishu {
 
     async fn user_tokens(&self, mut grant: Value) -> Result<UserTokens, OauthError> {
         grant["client_id"] = json!(self.settings.app_id);
-        grant["client_secret"] = json!(self.settings.app_secret.expose_secret());
-        let answer = self.ask(&Ask::post(Call::OauthToken, &grant), None).await?;
-        read_tokens(answer)
+        let ask = |secret: &SecretString| {
+            let mut grant = grant.clone();
+            grant["client_secret"] = json!(secret.expose_secret());
+            Ask::post(Call::OauthToken, &grant)
+        };
+        read_tokens(self.ask_with_secret(ask).await?)
     }
 }
 

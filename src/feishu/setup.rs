@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, DATE};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -18,9 +19,11 @@ use super::crypto::{BLOCK_BYTES, seal, sign};
 use super::envelope::Door;
 use super::error::CallError;
 use super::pages::By;
+use super::secret::is_wrong_secret;
 use super::wire::{list, number, text};
 use crate::domain::check::{Knock, Scopes, Silence};
 use crate::domain::ids::Timestamp;
+use crate::domain::keys::Generation;
 
 /// How long a knock at a public address, or at the consent page, may take. The platform gives up on a push after 3 s.
 const KNOCK_MAX: Duration = Duration::from_secs(3);
@@ -58,12 +61,28 @@ pub enum ConsentPage {
 }
 
 impl Feishu {
-    /// Signs the app in. Returns the platform's time, as the answer is dated, and what became of it.
+    /// Signs the app in. Returns the platform's time, as the answer is dated, and with which secret it was done.
     ///
     /// # Errors
     /// [`CallError`], where there is no answer at all.
-    pub async fn sign_in(&self) -> Result<(Option<Timestamp>, Result<(), CallError>), CallError> {
-        let response = self.send(&self.credentials(), None).await?;
+    pub async fn sign_in(&self) -> Result<(Option<Timestamp>, Result<Generation, CallError>), CallError> {
+        let secrets = &self.settings.app_secret;
+        let (dated, signed_in) = self.sign_in_with(&secrets.present).await?;
+        let signed_in = match (signed_in, &secrets.previous) {
+            (Err(wrong), Some(previous)) if is_wrong_secret(&wrong) => {
+                let (_, signed_in) = self.sign_in_with(previous).await?;
+                signed_in.map(|()| Generation::Previous).map_err(|_| wrong)
+            }
+            (signed_in, _) => signed_in.map(|()| Generation::Present),
+        };
+        Ok((dated, signed_in))
+    }
+
+    async fn sign_in_with(
+        &self,
+        secret: &SecretString,
+    ) -> Result<(Option<Timestamp>, Result<(), CallError>), CallError> {
+        let response = self.send(&self.credentials(secret), None).await?;
         let dated = response.headers().get(DATE).and_then(|value| value.to_str().ok());
         let moment = dated.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
         let moment = moment.map(|moment| Timestamp(moment.timestamp().as_millisecond()));
@@ -137,7 +156,7 @@ impl Feishu {
     pub async fn knock(&self, door: &Door, url: Url, challenge: &str, iv: [u8; BLOCK_BYTES]) -> Knock {
         let asked = json!({"challenge": challenge, "token": door.token(), "type": "url_verification"}).to_string();
         let asked = match &door.encrypt_key {
-            Some(key) => json!({"encrypt": seal(key, iv, asked.as_bytes())}).to_string(),
+            Some(key) => json!({"encrypt": seal(&key.present, iv, asked.as_bytes())}).to_string(),
             None => asked,
         };
         let began = Instant::now();
@@ -168,7 +187,7 @@ impl Feishu {
         iv: [u8; BLOCK_BYTES],
         now: Timestamp,
     ) -> Option<Knock> {
-        let key = door.encrypt_key.as_ref()?;
+        let key = &door.encrypt_key.as_ref()?.present;
         let event = json!({"schema": "2.0", "event": {}, "header": {"event_id": nonce, "event_type": PROBE,
             "create_time": now.0.to_string(), "token": door.token(), "app_id": door.app_id, "tenant_key": ""}});
         // Blanks and an escaped slash say nothing in JSON; whoever reads and writes it leaves them out.

@@ -13,6 +13,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Connection, Row as _};
 
 use super::look::{self, Unfit};
+use super::signing::{Signing, Turn};
 use super::{Engine, Store, StoreError, Tx};
 use crate::domain::audit::chain::{ChainKey, Head};
 use crate::domain::audit::{Deed, Entry, Row};
@@ -90,7 +91,7 @@ fn read_head(row: &AnyRow) -> Result<Head, StoreError> {
 /// new head.
 pub(super) async fn append(
     connection: &mut AnyConnection,
-    key: &ChainKey,
+    signing: &Signing,
     entries: &[Entry],
     now: Timestamp,
 ) -> Result<Head, StoreError> {
@@ -103,25 +104,37 @@ pub(super) async fn append(
     let head = found.as_ref().map(read_head).transpose()?;
     // Read before the lock was waited for, and so of the past; but never ahead of the head, unless by hand.
     let last: i64 = found.as_ref().map(|row| row.try_get("last")).transpose()?.unwrap_or(i64::MAX);
-    let (before, note) = match head {
-        Some(head) if last <= head.seq && key.sealed(&head) => (head, None),
-        Some(head) if head.seal.is_empty() && head.seq == 0 && last == 0 => {
+    let present = &signing.keys.present;
+    // A row that the head does not know was put in by hand.
+    let turn = match head.as_ref().filter(|head| last <= head.seq) {
+        Some(head) => signing.turn(connection, head).await?,
+        None => None,
+    };
+    let (key, before, note) = match (head, turn) {
+        (Some(head), Some(Turn::GoOn(key))) => (key, head, None),
+        (Some(head), Some(Turn::Change)) => {
+            tracing::info!(row = head.seq, "from here on the audit chain is signed with the present SECRET_KEY");
+            let note = Entry::alone(Deed::KeyChanged, now).with("from", head.key_id.as_str());
+            (present, head, Some(note))
+        }
+        (Some(head), None) if head.seal.is_empty() && head.seq == 0 && last == 0 => {
             let row = sqlx::query("select count(*) as known from broadcasts").fetch_one(&mut *connection).await?;
             let known: i64 = row.try_get("known")?;
-            (key.head(0, ""), Some(Entry::alone(Deed::Begun, now).with("broadcasts", known)))
+            (present, present.head(0, ""), Some(Entry::alone(Deed::Begun, now).with("broadcasts", known)))
         }
-        Some(head) if last <= head.seq && !head.seal.is_empty() && head.key_id != key.id() => {
+        (Some(head), None) if last <= head.seq && !head.seal.is_empty() && !signing.knows(&head.key_id) => {
             tracing::warn!(
                 row = head.seq,
                 "the audit chain was signed with another SECRET_KEY so far; from here on it is signed with this one"
             );
             let note = Entry::alone(Deed::KeyChanged, now).with("from", head.key_id.as_str());
-            (head, Some(note))
+            (present, head, Some(note))
         }
-        head => {
+        (head, _) => {
             tracing::error!("the head of the audit chain was changed by hand; audit verify tells more");
             let said = head.map_or(0, |head| head.seq);
-            (end(connection, key).await?, Some(Entry::alone(Deed::HeadChanged, now).with("head", said)))
+            let note = Entry::alone(Deed::HeadChanged, now).with("head", said);
+            (present, end(connection, present).await?, Some(note))
         }
     };
     let nothing_new = note.is_none() && entries.is_empty();

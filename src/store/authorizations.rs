@@ -1,5 +1,6 @@
 //! Admins' authorizations for department search. What is stored is sealed before it comes here.
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, Tx};
@@ -26,8 +27,11 @@ async fn read(connection: &mut AnyConnection, open_id: &OpenId) -> Result<Option
     .bind(open_id.as_str())
     .fetch_optional(connection)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Authorization {
+    row.as_ref().map(authorization).transpose()
+}
+
+fn authorization(row: &AnyRow) -> Result<Authorization, StoreError> {
+    Ok(Authorization {
         open_id: super::id(row.try_get("open_id")?, OpenId::new)?,
         sealed: row.try_get("sealed")?,
         scope: row.try_get("scope")?,
@@ -35,12 +39,35 @@ async fn read(connection: &mut AnyConnection, open_id: &OpenId) -> Result<Option
         refresh_until: row.try_get::<Option<i64>, _>("refresh_until")?.map(Timestamp),
         granted_at: Timestamp(row.try_get("granted_at")?),
         fence: row.try_get("fence")?,
-    }))
+    })
 }
 
 impl Store {
     pub async fn authorization(&self, open_id: &OpenId) -> Result<Option<Authorization>, StoreError> {
         read(&mut *self.reader().await?, open_id).await
+    }
+
+    /// All of them: an admin or an approver each.
+    pub async fn authorizations(&self) -> Result<Vec<Authorization>, StoreError> {
+        let rows = sqlx::query(
+            "select open_id, sealed, scope, access_until, refresh_until, granted_at, fence from authorizations",
+        )
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        rows.iter().map(authorization).collect()
+    }
+
+    /// Replaces the seal around the same tokens, unless they have changed since they were read or somebody is at it.
+    pub async fn seal_anew(&self, anew: &Authorization, now: Timestamp) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("update authorizations set sealed = $3 where open_id = $1 and fence = $2 and lease_until <= $4")
+            .bind(anew.open_id.as_str())
+            .bind(anew.fence)
+            .bind(&anew.sealed)
+            .bind(now.0)
+            .execute(tx.connection())
+            .await?;
+        tx.commit().await
     }
 
     /// Takes the right to refresh this authorization until `lease_until`. `None` when somebody else is at it, or

@@ -30,6 +30,7 @@ pub mod polls;
 pub mod quota;
 pub mod recalls;
 pub mod rosters;
+mod signing;
 pub mod waiting;
 
 use std::sync::Arc;
@@ -41,7 +42,9 @@ use sqlx::{AnyConnection, AnyPool, Connection, Row, Transaction};
 use crate::domain::audit::Entry;
 use crate::domain::audit::chain::ChainKey;
 use crate::domain::ids::Timestamp;
+use crate::domain::keys::Rotating;
 use durable::Durable;
+use signing::Signing;
 
 /// Connections that only read, on SQLite. A bot with a few admins rarely has two queries at once.
 const READERS_MAX: u32 = 2;
@@ -134,8 +137,7 @@ pub struct Store {
     /// The queue in front of the inbox table: many events, one commit.
     accepting: accept::Accepting,
     life: life::Life,
-    /// What the audit chain is signed with.
-    chain: Arc<ChainKey>,
+    chain: Arc<Signing>,
 }
 
 /// A transaction that writes. Dropped without [`Tx::commit`] it leaves nothing behind.
@@ -144,7 +146,7 @@ pub struct Tx {
     began: Instant,
     inner: Transaction<'static, Any>,
     durable: Durable,
-    chain: Arc<ChainKey>,
+    chain: Arc<Signing>,
     /// What will be written into the audit chain.
     entries: Vec<Entry>,
 }
@@ -156,7 +158,7 @@ impl Store {
     /// # Errors
     /// `Database` when the file cannot be opened or written, `Migration` when its schema is newer or damaged, `InUse`
     /// when another process works on it.
-    pub async fn open(url: &str, chain: ChainKey) -> Result<Self, StoreError> {
+    pub async fn open(url: &str, chain: Rotating<ChainKey>) -> Result<Self, StoreError> {
         install_default_drivers();
         let engine = Engine::of(url);
         let url = with_create(engine, url);
@@ -192,7 +194,16 @@ impl Store {
             }
         };
         let accepting = accept::Accepting::start(accept, durable.clone());
-        Ok(Self { engine, url: url.into(), write, read, durable, accepting, life, chain: Arc::new(chain) })
+        Ok(Self {
+            engine,
+            url: url.into(),
+            write,
+            read,
+            durable,
+            accepting,
+            life,
+            chain: Arc::new(Signing::new(chain)),
+        })
     }
 
     /// Which database this is.

@@ -102,7 +102,13 @@ async fn answer(
             );
             return (Outcome::Ignored, HttpResponse::Ok().json(json!({})));
         }
-        Ok(Push::Event { event, body }) => (*event, body),
+        Ok(Push::Event { event, body, under }) => {
+            // Our own push at our own door tells nothing about the platform's.
+            if event.event_type != PROBE {
+                app.arrivals.note(under, now);
+            }
+            (*event, body)
+        }
         Err(refused) => return refuse(&refused, &body),
     };
     match &event.kind {
@@ -128,7 +134,6 @@ async fn answer(
             tracing::warn!("a press without an operator changed nothing");
             (Outcome::Ignored, HttpResponse::Ok().json(json!({})))
         }
-        // Our own: it tells nothing about the platform's pushes.
         EventKind::Unknown if event.event_type == PROBE => (Outcome::Probe, acknowledged()),
         EventKind::Unknown => {
             tracing::debug!(event_type = event.event_type, "an event of no use to us was acknowledged");

@@ -81,6 +81,11 @@ fn at_the_door() {
         Unit::Seconds,
         "From the head of a push until its answer is written; Feishu waits 3 s"
     );
+    describe_counter!(
+        "feishu_broadcast_rotating_keys_total",
+        Unit::Count,
+        "Uses of a key that has a previous value, by key and generation; once previous stands still, it can go"
+    );
 }
 
 fn on_the_way_out() {

@@ -8,6 +8,7 @@ use feishu_broadcast::app::secrets::{KEY_BYTES, Secrets};
 use feishu_broadcast::domain::audience::{Audience, PersonTarget};
 use feishu_broadcast::domain::broadcast::Broadcast;
 use feishu_broadcast::domain::ids::{BROADCAST_ID_LETTERS, BroadcastId, ChatId, OpenId, Timestamp};
+use feishu_broadcast::domain::keys::Rotating;
 use feishu_broadcast::domain::plan;
 use feishu_broadcast::store::broadcasts::Which;
 use feishu_broadcast::store::cards::CardRole;
@@ -30,7 +31,7 @@ pub enum Engine {
 
 /// Opens a store without a bot.
 pub async fn open(url: &str) -> Result<Store, StoreError> {
-    Store::open(url, Secrets::chain_key(&[7; KEY_BYTES])).await
+    Store::open(url, Rotating::only(Secrets::chain_key(&[7; KEY_BYTES]))).await
 }
 
 /// A database of its own; gone with this value, a PostgreSQL schema by [`Database::remove`].

@@ -6,6 +6,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, FromRequest, Handler, HttpRequest, HttpResponse, HttpServer, Responder, web};
 use feishu_broadcast::app::check::{Site, look};
 use feishu_broadcast::domain::check::{Database, Level, NEEDS};
+use feishu_broadcast::domain::keys::Rotating;
 use feishu_broadcast::feishu::envelope::Door;
 use feishu_broadcast::store::{self, Engine};
 use feishu_broadcast::view::check::{Console, Line, line};
@@ -381,8 +382,8 @@ async fn a_bot_that_runs_with_other_keys_than_this_program() {
         let public = set_up(stage);
         let door = |key: &str, token: &str| Door {
             app_id: stage.bot.app.feishu.app_id().to_owned(),
-            encrypt_key: Some(key.into()),
-            verification_token: token.into(),
+            encrypt_key: Some(Rotating::only(key.into())),
+            verification_token: Rotating::only(token.into()),
         };
         let (key, token) = stage
             .tenant

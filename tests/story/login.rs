@@ -1,6 +1,7 @@
 //! An admin lets the bot search departments in their name: the card, the consent page, the way back, and the commands
 //! that waited for it.
 
+mod rotation;
 mod tokens;
 
 use std::time::Duration;

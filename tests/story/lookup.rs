@@ -2,6 +2,7 @@
 //! same pages, and here they have to agree.
 
 use feishu_broadcast::domain::ids::{MessageId, OpenId, Timestamp, UnionId};
+use feishu_broadcast::domain::keys::Rotating;
 use feishu_broadcast::feishu::media::{ResourceError, ResourceKind};
 use feishu_broadcast::feishu::people::PersonIdKind;
 use feishu_broadcast::feishu::{Feishu, Settings};
@@ -10,7 +11,8 @@ use serde_json::json;
 use crate::sandbox::{Company, Tenant, UnknownPeople};
 
 fn client(tenant: &Tenant) -> anyhow::Result<Feishu> {
-    let (app_id, app_secret) = tenant.with(|world| (world.app.app_id.clone(), world.app.app_secret.clone().into()));
+    let (app_id, app_secret) =
+        tenant.with(|world| (world.app.app_id.clone(), Rotating::only(world.app.app_secret.clone().into())));
     let (open_url, accounts_url) = (tenant.open_url().parse()?, tenant.accounts_url().parse()?);
     Ok(Feishu::new(Settings { open_url, accounts_url, app_id, app_secret })?)
 }

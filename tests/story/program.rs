@@ -22,12 +22,15 @@ use crate::stage::PUBLIC_URL;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Every setting of the interface, "The program".
-const SETTINGS: [&str; 20] = [
+const SETTINGS: [&str; 24] = [
     "FEISHU_APP_ID",
     "FEISHU_APP_SECRET",
+    "FEISHU_APP_SECRET_PREVIOUS",
     "FEISHU_ENCRYPT_KEY",
+    "FEISHU_ENCRYPT_KEY_PREVIOUS",
     "FEISHU_ALLOW_PLAINTEXT",
     "FEISHU_VERIFICATION_TOKEN",
+    "FEISHU_VERIFICATION_TOKEN_PREVIOUS",
     "FEISHU_PLATFORM",
     "FEISHU_OPEN_URL",
     "FEISHU_ACCOUNTS_URL",
@@ -41,6 +44,7 @@ const SETTINGS: [&str; 20] = [
     "PUBLIC_URL",
     "DATABASE_URL",
     "SECRET_KEY",
+    "SECRET_KEY_PREVIOUS",
     "TIMEZONE",
     "LOG_FORMAT",
 ];

@@ -2,6 +2,7 @@
 
 mod door;
 mod repeats;
+mod rotation;
 mod shapes;
 mod strangers;
 

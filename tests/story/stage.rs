@@ -18,6 +18,7 @@ use feishu_broadcast::config::Cli;
 use feishu_broadcast::domain::audit::chain::ChainKey;
 use feishu_broadcast::domain::audit::verify::Finding;
 use feishu_broadcast::domain::ids::Timestamp;
+use feishu_broadcast::domain::keys::Rotating;
 use feishu_broadcast::store::{Engine, Store, StoreError};
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -110,7 +111,7 @@ pub const KEY: [u8; KEY_BYTES] = [7; KEY_BYTES];
 
 /// Opens a store without a bot.
 pub async fn open(url: &str) -> Result<Store, StoreError> {
-    Store::open(url, Secrets::chain_key(&KEY)).await
+    Store::open(url, Rotating::only(Secrets::chain_key(&KEY))).await
 }
 
 /// Plays a story in the small company. Approvers are 周明 and 赵磊; one approval is needed.
@@ -235,13 +236,13 @@ impl Stage {
 
     /// What `audit verify` finds, with the bot's own settings and beside it.
     pub async fn chain(&self) -> anyhow::Result<Finding> {
-        Ok(audit::verify(self.database_url(), &self.chain_key()?, None).await?)
+        Ok(audit::verify(self.database_url(), &self.chain_keys()?, None).await?)
     }
 
-    /// The key that the bot's settings come to.
-    pub fn chain_key(&self) -> anyhow::Result<ChainKey> {
+    /// The keys that the bot's settings come to.
+    pub fn chain_keys(&self) -> anyhow::Result<Rotating<ChainKey>> {
         let cli = Cli::from_settings(self.settings.iter().map(|(name, value)| (name, value)))?;
-        Ok(cli.settings.chain_key()?)
+        Ok(cli.settings.chain_keys()?)
     }
 
     pub fn database_url(&self) -> &str {

@@ -5,6 +5,7 @@ use std::fmt;
 use super::chain::{Anchor, ChainKey, Head};
 use super::{Deed, Row};
 use crate::domain::ids::Timestamp;
+use crate::domain::keys::{Generation, Rotating};
 
 /// What was found. Only [`Finding::Whole`] is good news.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum Finding {
         first: Timestamp,
         last: Timestamp,
         anchor: Anchor,
+        /// So many of them, the first ones, are under the previous key.
+        previous: i64,
     },
     /// The bot has not yet written a row, or somebody has taken them all.
     Empty,
@@ -48,6 +51,16 @@ pub enum Finding {
         seq: i64,
         at: Timestamp,
     },
+    /// The first row under the present key does not follow on the rows under the previous one.
+    Rewritten {
+        seq: i64,
+        at: Timestamp,
+    },
+    /// A row under the previous key stands where the present one was in use already.
+    OldKey {
+        seq: i64,
+        at: Timestamp,
+    },
     /// Rows under another key: they cannot be checked with this one. All others are whole.
     OtherKey {
         rows: i64,
@@ -78,12 +91,14 @@ impl fmt::Display for Finding {
             false => format!("rows {from} to {to} were"),
         };
         match self {
-            Self::Whole { rows, first, last, anchor } => write!(
-                f,
-                "the audit chain is whole: rows 1 to {rows}, from {} to {}; anchor {anchor}",
-                time(*first),
-                time(*last)
-            ),
+            Self::Whole { rows, first, last, anchor, previous } => {
+                let (first, last) = (time(*first), time(*last));
+                write!(f, "the audit chain is whole: rows 1 to {rows}, from {first} to {last}; anchor {anchor}")?;
+                match previous {
+                    0 => Ok(()),
+                    _ => write!(f, "; rows 1 to {previous} are under the previous SECRET_KEY"),
+                }
+            }
             Self::Empty => write!(
                 f,
                 "the audit chain is empty: the bot has not been started on this database since it keeps one, or every row was removed"
@@ -120,6 +135,17 @@ impl fmt::Display for Finding {
                 "row {seq} says that the bot found the head of the chain changed {}: rows may have been removed or inserted before it",
                 time(*at)
             ),
+            Self::Rewritten { seq, at } => write!(
+                f,
+                "row {seq}, the first under the present SECRET_KEY, does not follow on row {}: rows before it were written anew by somebody who knows the previous key, or row {seq} was changed; it says that it was written {}",
+                seq - 1,
+                time(*at)
+            ),
+            Self::OldKey { seq, at } => write!(
+                f,
+                "row {seq} is signed with the previous SECRET_KEY, and the present one was in use before it: somebody who knows the previous key wrote it, or the two settings stand the wrong way round; it says that it was written {}",
+                time(*at)
+            ),
             Self::OtherKey { rows, first, at, key_id, own, own_rows } => write!(
                 f,
                 "{rows} rows, the first of them row {first} of {}, were written under another SECRET_KEY (key {key_id}; this is key {own}) and cannot be checked with this one; the {own_rows} rows under this key are whole",
@@ -144,18 +170,22 @@ pub fn time(moment: Timestamp) -> String {
 
 /// Checks rows in their order. Stops at the first finding.
 pub struct Verifier<'a> {
-    key: &'a ChainKey,
+    keys: &'a Rotating<ChainKey>,
     anchor: Option<Anchor>,
     first: Option<Timestamp>,
     last: Option<Row>,
     /// A row that is not right, until the next one tells in which way.
     suspect: Option<Row>,
     other: Option<(i64, Row)>,
+    /// Rows so far under the previous key.
+    previous: i64,
+    /// Whether a row under the present key has come.
+    present: bool,
 }
 
 impl<'a> Verifier<'a> {
-    pub fn new(key: &'a ChainKey, anchor: Option<Anchor>) -> Self {
-        Self { key, anchor, first: None, last: None, suspect: None, other: None }
+    pub fn new(keys: &'a Rotating<ChainKey>, anchor: Option<Anchor>) -> Self {
+        Self { keys, anchor, first: None, last: None, suspect: None, other: None, previous: 0, present: false }
     }
 
     /// The next row; `head` is the head as it was read together with it.
@@ -172,19 +202,25 @@ impl<'a> Verifier<'a> {
         let (seq, at) = (row.seq, row.at);
         let next = self.last.as_ref().map_or(1, |last| last.seq + 1);
         // One that the head does not know was not written by whoever holds the key.
-        if seq < next || head.is_some_and(|head| head.seq < seq && self.key.sealed(head)) {
+        if seq < next || head.is_some_and(|head| head.seq < seq && self.speaks_for(head, &row)) {
             return Err(Finding::Inserted { seq, at });
         }
         if seq > next {
             return Err(Finding::Removed { from: next, to: seq - 1, next: at });
         }
-        if row.key_id != self.key.id() {
-            self.other.get_or_insert_with(|| (0, row.clone())).0 += 1;
-        } else if self.key.link(before, &row) != row.mac {
-            self.suspect = Some(row);
-            return Ok(());
-        } else if self.says_head_was_changed(&row) {
-            return Err(Finding::HeadEarlier { seq, at });
+        match self.generation(&row.key_id) {
+            None => self.other.get_or_insert_with(|| (0, row.clone())).0 += 1,
+            Some(Generation::Present) if !self.follows(before, &row) && self.last_is_under_previous() => {
+                return Err(Finding::Rewritten { seq, at });
+            }
+            Some(_) if !self.follows(before, &row) => {
+                self.suspect = Some(row);
+                return Ok(());
+            }
+            Some(Generation::Previous) if self.present => return Err(Finding::OldKey { seq, at }),
+            Some(_) if self.says_head_was_changed(&row) => return Err(Finding::HeadEarlier { seq, at }),
+            Some(Generation::Previous) => self.previous += 1,
+            Some(Generation::Present) => self.present = true,
         }
         if let Some(anchor) = self.anchor.take_if(|anchor| anchor.seq == seq)
             && !anchor.holds(&row)
@@ -196,13 +232,37 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
+    fn generation(&self, key_id: &str) -> Option<Generation> {
+        self.keys.find(|key| key.id() == key_id)
+    }
+
+    /// Whether a row bears the MAC that it has after the one whose MAC is `before`, under the key that it names.
+    fn follows(&self, before: &str, row: &Row) -> bool {
+        let key = self.generation(&row.key_id).and_then(|generation| self.keys.of(generation));
+        key.is_some_and(|key| key.link(before, row) == row.mac)
+    }
+
+    fn last_is_under_previous(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| self.generation(&last.key_id) == Some(Generation::Previous))
+    }
+
+    /// Whether this head may say that a row does not belong to the chain: whoever knows the previous key alone says
+    /// nothing of rows under the present one.
+    fn speaks_for(&self, head: &Head, row: &Row) -> bool {
+        match self.keys.find(|key| key.sealed(head)) {
+            Some(Generation::Present) => true,
+            Some(Generation::Previous) => head.key_id == row.key_id,
+            None => false,
+        }
+    }
+
     /// Whether `row` tells that `suspect` before it was put in: it follows the row before that one, or says itself that
     /// the head did not know it.
     fn follows_by_right(&self, before: &str, suspect: &Row, row: &Row) -> bool {
         let moved = Row { seq: suspect.seq, ..row.clone() };
-        let noted = row.deed == Deed::HeadChanged.as_str() && self.key.link(&suspect.mac, row) == row.mac;
+        let noted = row.deed == Deed::HeadChanged.as_str() && self.follows(&suspect.mac, row);
         let known = row.detail().get("head").and_then(serde_json::Value::as_i64);
-        self.key.link(before, &moved) == row.mac || (noted && known.is_some_and(|known| known < suspect.seq))
+        self.follows(before, &moved) || (noted && known.is_some_and(|known| known < suspect.seq))
     }
 
     /// Nobody changes from a key to the same one: then it was the head's name of it that was changed.
@@ -229,9 +289,13 @@ impl<'a> Verifier<'a> {
             (_, false) => {}
         }
         let same_key = |last: &Row| last.key_id == head.key_id;
-        let sealed = self.key.sealed(head);
-        // Under another key nobody can say more than whether it fits.
-        if !sealed && (head.key_id == self.key.id() || !self.last.as_ref().is_some_and(same_key)) {
+        let fits = match self.keys.find(|key| key.sealed(head)) {
+            Some(Generation::Present) => true,
+            Some(Generation::Previous) => self.last.as_ref().is_none_or(same_key),
+            // Under another key nobody can say more than that.
+            None => self.generation(&head.key_id).is_none() && self.last.as_ref().is_some_and(same_key),
+        };
+        if !fits {
             return Finding::Head { last };
         }
         let ends = last.map_or(0, |(seq, _)| seq);
@@ -247,12 +311,12 @@ impl<'a> Verifier<'a> {
         }
         match self.other {
             Some((rows, Row { seq, at, key_id, .. })) => {
-                let own = self.key.id().to_owned();
+                let own = self.keys.each().map(|(_, key)| key.id()).collect::<Vec<_>>().join(", before it ");
                 Finding::OtherKey { rows, first: seq, at, key_id, own, own_rows: ends - rows }
             }
             None => {
                 let anchor = Anchor::of(row.seq, &row.mac);
-                Finding::Whole { rows: row.seq, first, last: row.at, anchor }
+                Finding::Whole { rows: row.seq, first, last: row.at, anchor, previous: self.previous }
             }
         }
     }

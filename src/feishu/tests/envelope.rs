@@ -9,7 +9,11 @@ const KEY: &str = "kudryavka";
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 fn door() -> Door {
-    Door { app_id: "cli_1".into(), verification_token: "vt-0001".into(), encrypt_key: Some(KEY.into()) }
+    Door {
+        app_id: "cli_1".into(),
+        verification_token: Rotating::only("vt-0001".into()),
+        encrypt_key: Some(Rotating::only(KEY.into())),
+    }
 }
 
 fn plain_door() -> Door {
@@ -38,6 +42,25 @@ fn sealed(inner: &Value) -> Vec<u8> {
     json!({"encrypt": seal(&KEY.into(), [7; 16], inner.to_string().as_bytes())}).to_string().into_bytes()
 }
 
+const OLD_KEY: &str = "kudryavka of last year";
+
+/// Key and token are being changed.
+fn changing_door() -> Door {
+    let rotating = |present: &str, previous: &str| Rotating {
+        present: present.into(),
+        previous: Some(previous.to_owned().into()),
+    };
+    Door { encrypt_key: Some(rotating(KEY, OLD_KEY)), verification_token: rotating("vt-0001", "vt-0000"), ..door() }
+}
+
+/// Sealed with one key, signed with another one, or not at all, at a door that is being changed.
+fn knock_changing(inner: &Value, sealed_with: &str, signed_with: Option<&str>) -> Result<Push, Refused> {
+    let body = json!({"encrypt": seal(&sealed_with.into(), [7; 16], inner.to_string().as_bytes())}).to_string();
+    let signature = signed_with.map(|key| sign("1700000000", "n", &key.into(), body.as_bytes()));
+    let headers = Headers { timestamp: Some("1700000000"), nonce: Some("n"), signature: signature.as_deref() };
+    changing_door().enter(&headers, body.as_bytes(), NOW)
+}
+
 /// Signs `body` as of `timestamp` and knocks.
 fn knock_at(timestamp: &str, body: &[u8]) -> Result<Push, Refused> {
     let signature = sign(timestamp, "n", &KEY.into(), body);
@@ -64,9 +87,54 @@ fn with(mut body: Value, pointer: &str, value: Value) -> Value {
 
 #[test]
 fn a_signed_event_comes_in_with_its_opened_body() {
-    let Ok(Push::Event { event: read, body }) = knock(&event()) else { panic!("let in") };
+    let Ok(Push::Event { event: read, body, .. }) = knock(&event()) else { panic!("let in") };
     assert_eq!(read.key.as_str(), "e:ev-1");
     assert_eq!(Event::parse(&body).as_ref(), Ok(&*read));
+}
+
+#[test]
+fn while_keys_are_changed_either_key_goes_with_either_token() {
+    use Generation::{Present, Previous};
+    for (key, encrypt_key) in [(KEY, Present), (OLD_KEY, Previous)] {
+        for (token, verification_token) in [("vt-0001", Present), ("vt-0000", Previous)] {
+            let event = with(event(), "/header/token", json!(token));
+            let Ok(Push::Event { under, .. }) = knock_changing(&event, key, Some(key)) else { panic!("{key} {token}") };
+            assert_eq!(under, Under { encrypt_key: Some(encrypt_key), verification_token });
+            let asked = with(challenge(), "/token", json!(token));
+            for signed in [None, Some(key)] {
+                let answered = knock_changing(&asked, key, signed);
+                assert_eq!(answered, Ok(Push::Challenge("aj\"ls\\".into())), "{key} {token}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_signed_with_one_key_and_sealed_with_the_other_stays_outside() {
+    for (sealed_with, signed_with) in [(KEY, OLD_KEY), (OLD_KEY, KEY)] {
+        for body in [event(), challenge()] {
+            assert_eq!(knock_changing(&body, sealed_with, Some(signed_with)), Err(Refused::NotACallback), "{body}");
+        }
+    }
+}
+
+#[test]
+fn a_door_that_is_being_changed_believes_no_third_key_no_third_token_and_nothing_unsigned() {
+    for key in [KEY, OLD_KEY] {
+        assert_eq!(knock_changing(&event(), key, Some("a third key")), distrusted(Distrust::Signature));
+        assert_eq!(knock_changing(&event(), key, None), distrusted(Distrust::Unsigned));
+        let third = with(event(), "/header/token", json!("vt-0002"));
+        assert_eq!(knock_changing(&third, key, Some(key)), distrusted(Distrust::Token));
+        let third = with(challenge(), "/token", json!("vt-0002"));
+        assert_eq!(knock_changing(&third, key, None), distrusted(Distrust::Token));
+    }
+    assert_eq!(knock_changing(&event(), "a third key", Some("a third key")), distrusted(Distrust::Signature));
+    assert_eq!(knock_changing(&challenge(), "a third key", None), Err(Refused::NotACallback));
+    // Without the previous values they are worth nothing any more.
+    let body = json!({"encrypt": seal(&OLD_KEY.into(), [7; 16], event().to_string().as_bytes())}).to_string();
+    let signature = sign("1700000000", "n", &OLD_KEY.into(), body.as_bytes());
+    let headers = Headers { timestamp: Some("1700000000"), nonce: Some("n"), signature: Some(&signature) };
+    assert_eq!(door().enter(&headers, body.as_bytes(), NOW), distrusted(Distrust::Signature));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde_json::json;
 use url::Url;
 
 use super::stub::{Reply, client, stub};
+use crate::domain::keys::Rotating;
 use crate::feishu::oauth::{OauthError, SCOPES};
 use crate::feishu::{Feishu, Settings};
 
@@ -17,7 +18,7 @@ fn the_consent_page_is_on_the_accounts_origin_with_s256() {
         open_url: url("http://127.0.0.1:1/open/"),
         accounts_url: url("http://127.0.0.1:1/accounts"),
         app_id: "cli_1".into(),
-        app_secret: "s".into(),
+        app_secret: Rotating::only("s".into()),
     })
     .expect("a client");
     let page = feishu.authorize_url("https://bot.example/oauth/callback", "st+te", "ch", &SCOPES);
@@ -37,8 +38,12 @@ fn the_consent_page_is_on_the_accounts_origin_with_s256() {
 fn an_origin_that_is_no_web_address_is_refused() {
     for (open, accounts) in [("data:x", "http://a"), ("http://a", "mailto:a@b"), ("ftp://a", "http://a")] {
         let url = |text: &str| -> Url { text.parse().expect("an address") };
-        let settings =
-            Settings { open_url: url(open), accounts_url: url(accounts), app_id: "a".into(), app_secret: "s".into() };
+        let settings = Settings {
+            open_url: url(open),
+            accounts_url: url(accounts),
+            app_id: "a".into(),
+            app_secret: Rotating::only("s".into()),
+        };
         assert!(Feishu::new(settings).is_err(), "{open} {accounts}");
     }
 }

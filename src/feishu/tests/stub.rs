@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::domain::ids::Timestamp;
+use crate::domain::keys::Rotating;
 use crate::feishu::{Feishu, Settings};
 
 pub const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -107,7 +108,7 @@ pub fn stub_of(connections: usize, answer: impl Fn(&Seen, usize) -> Reply + Send
 
 pub fn client(origin: &str) -> Feishu {
     let url: Url = origin.parse().expect("an origin");
-    let (app_id, app_secret) = ("cli_1".to_owned(), "app-secret-1".into());
+    let (app_id, app_secret) = ("cli_1".to_owned(), Rotating::only("app-secret-1".into()));
     Feishu::new(Settings { open_url: url.clone(), accounts_url: url, app_id, app_secret }).expect("a client")
 }
 

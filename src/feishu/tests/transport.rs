@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::stub::{NOW, Reply, Seen, Stub, client, signed_in, stub, stub_of};
@@ -183,6 +184,34 @@ async fn a_renewal_that_fails_leaves_the_batch_unsent() {
     // A wrong secret is not asked about again within the minute.
     send(&stub).await.expect_err("a failure");
     assert_eq!(stub.seen("/tenant_access_token/").len(), 2);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_being_changed_is_tried_after_the_present_one_and_only_where_that_is_wrong() {
+    let signing_in = async |answer: fn(&str) -> Reply, previous: bool| {
+        let mut stub = stub(move |seen, _| answer(seen.body["app_secret"].as_str().unwrap_or_default()));
+        stub.feishu.settings.app_secret.previous = previous.then(|| "app-secret-0".into());
+        let token = stub.feishu.fetch_tenant_token().await;
+        let tried: Vec<_> =
+            stub.seen("/tenant_access_token/").iter().map(|seen| seen.body["app_secret"].clone()).collect();
+        (token.map(|fetched| fetched.token.expose_secret().to_owned()).map_err(|error| error.code()), tried)
+    };
+    let (present, both) = (vec![json!("app-secret-1")], vec![json!("app-secret-1"), json!("app-secret-0")]);
+    let wrong: [fn(&str) -> Reply; 2] = [
+        |secret| if secret.ends_with('0') { Reply::token("t-0") } else { Reply::code(200, 10014) },
+        |secret| if secret.ends_with('0') { Reply::token("t-0") } else { Reply::code(200, 10015) },
+    ];
+    for wrong in wrong {
+        assert_eq!(signing_in(wrong, true).await, (Ok("t-0".into()), both.clone()));
+        assert!(matches!(signing_in(wrong, false).await, (Err(Some(10014 | 10015)), tried) if tried == present));
+    }
+    assert_eq!(signing_in(|_| Reply::token("t-1"), true).await, (Ok("t-1".into()), present.clone()));
+    assert_eq!(signing_in(|_| Reply::code(200, 2200), true).await, (Err(Some(2200)), present.clone()));
+    let neither = |secret: &str| Reply::code(200, if secret.ends_with('0') { 10014 } else { 10015 });
+    assert_eq!(signing_in(neither, true).await, (Err(Some(10015)), both.clone()), "the refusal of the present one");
+    // Nobody knows whether the previous one is right: that is no mistake in the settings.
+    let lost = |secret: &str| if secret.ends_with('0') { Reply::HangUp } else { Reply::code(200, 10015) };
+    assert_eq!(signing_in(lost, true).await, (Err(None), both));
 }
 
 #[tokio::test]

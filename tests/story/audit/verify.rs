@@ -6,9 +6,12 @@ use feishu_broadcast::app::secrets::Secrets;
 use feishu_broadcast::audit;
 use feishu_broadcast::domain::audit::chain::ChainKey;
 use feishu_broadcast::domain::audit::verify::Finding;
-use feishu_broadcast::domain::audit::{Deed, Entry};
+use feishu_broadcast::domain::audit::{Deed, Entry, Row as AuditRow};
+use feishu_broadcast::domain::keys::Rotating;
+use feishu_broadcast::store::audit::Reader;
 use feishu_broadcast::store::{Engine, Store, StoreError};
 use futures_util::future::join_all;
+use sqlx::Row as _;
 
 use crate::approve::{press, proposal};
 use crate::stage::{Database, KEY, Stage, open, story};
@@ -165,6 +168,182 @@ async fn another_secret_key_is_named_as_such() {
     .await;
 }
 
+const NEW: &str = "c3RvcnktdGVsbGVycy1rZWVwLXRoZWlyLXNlY3JldHM=";
+
+/// Six rows under the key of before, and then the present one: 7 says so, 8 is a proposal.
+async fn key_changed(stage: &mut Stage) -> anyhow::Result<()> {
+    six_rows(stage).await?;
+    stage.restart_with(&[("SECRET_KEY", NEW), ("SECRET_KEY_PREVIOUS", "derived")]).await?;
+    proposal(stage, "王芳", "新的密钥").await?;
+    let rows = stage.audit().await?;
+    ensure!(rows[6]["deed"] == "key-changed" && rows[7]["deed"] == "proposed", "{rows:?}");
+    ensure!(rows[6]["key_id"] != rows[5]["key_id"] && rows[7]["key_id"] == rows[6]["key_id"], "{rows:?}");
+    Ok(())
+}
+
+/// The key that was derived from the app's secret.
+fn derived(stage: &Stage) -> ChainKey {
+    let (id, secret) = stage.tenant.with(|world| (world.app.app_id.clone(), world.app.app_secret.clone()));
+    Secrets::chain_key(&Secrets::key_from_app_secret(&id, &secret.into()))
+}
+
+#[tokio::test]
+async fn the_key_changes_and_the_chain_is_checked_from_end_to_end() {
+    story(async |stage| {
+        key_changed(stage).await?;
+        let found = stage.chain().await?;
+        ensure!(matches!(found, Finding::Whole { rows: 8, previous: 6, .. }), "{found:?}");
+        stage.restart().await?;
+        ensure!(stage.audit().await?.len() == 8, "it changed once");
+        // Later on the old key is given to the check alone.
+        stage.restart_with(&[("SECRET_KEY_PREVIOUS", "")]).await?;
+        let found = stage.chain().await?;
+        ensure!(matches!(found, Finding::OtherKey { rows: 6, own_rows: 2, .. }), "{found:?}");
+        stage.restart_with(&[("SECRET_KEY_PREVIOUS", "derived")]).await?;
+        ensure!(stage.audit().await?.len() == 8, "nothing to say of it");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_secret_key_the_app_secret_of_before_checks_what_it_signed() {
+    story(async |stage| {
+        six_rows(stage).await?;
+        let old = stage.tenant.with(|world| world.app.app_secret.clone());
+        stage.tenant.console(|app| app.app_secret = "Secret0fTheAppSinceThisMorning00".into());
+        let changed =
+            [("FEISHU_APP_SECRET", "Secret0fTheAppSinceThisMorning00"), ("FEISHU_APP_SECRET_PREVIOUS", old.as_str())];
+        stage.restart_with(&changed).await?;
+        ensure!(matches!(stage.chain().await?, Finding::Whole { rows: 7, previous: 6, .. }));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replica_that_is_told_of_the_new_key_follows_the_others_to_it_and_does_not_go_back() {
+    story(async |stage| {
+        six_rows(stage).await?;
+        let old = derived(stage);
+        stage.restart_with(&[("SECRET_KEY", NEW), ("SECRET_KEY_PREVIOUS", "derived")]).await?;
+        let new = stage.chain_keys()?.present;
+        // A file is one process's at a time.
+        stage.bot.stop().await;
+        let told = Store::open(stage.database_url(), Rotating { present: old, previous: Some(new) }).await?;
+        for number in [2, 0] {
+            append(&told, number).await?;
+        }
+        told.close().await;
+        stage.restart().await?;
+        let rows = stage.audit().await?;
+        let changes = rows.iter().filter(|row| row["deed"] == "key-changed").count();
+        ensure!(changes == 1 && rows.len() == 11, "{rows:?}");
+        let found = stage.chain().await?;
+        ensure!(matches!(found, Finding::Whole { rows: 11, previous: 6, .. }), "{found:?}");
+        Ok(())
+    })
+    .await;
+}
+
+/// Somebody with the database and the old key changes a row and signs all that follow under it; or writes one more.
+async fn forge(stage: &Stage, changed: Option<i64>, upto: i64) -> anyhow::Result<()> {
+    let old = derived(stage);
+    let mut reader = Reader::open(stage.database_url()).await?;
+    let rows = reader.page(0).await?.rows;
+    drop(reader);
+    let mut before = String::new();
+    for mut row in rows.into_iter().filter(|row| row.seq <= upto) {
+        if row.key_id == old.id() {
+            if changed == Some(row.seq) {
+                row.actor = "ou_somebody_else".into();
+            }
+            row.mac = old.link(&before, &row);
+            let (seq, actor, mac) = (row.seq, &row.actor, &row.mac);
+            stage.sql(format!("update audit set actor = '{actor}', mac = '{mac}' where seq = {seq}")).await?;
+        }
+        before = row.mac;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_knows_the_old_key_cannot_change_what_was_written_under_it() {
+    story(async |stage| {
+        key_changed(stage).await?;
+        stage.whole_chain = false;
+        forge(stage, Some(3), 6).await?;
+        let found = stage.chain().await?;
+        ensure!(matches!(found, Finding::Rewritten { seq: 7, .. }), "{found:?}");
+        ensure!(found.to_string().contains("somebody who knows the previous key"), "{found}");
+        // The bot writes on, and a restart mends nothing.
+        proposal(stage, "王芳", "照常").await?;
+        stage.restart().await?;
+        ensure!(matches!(stage.chain().await?, Finding::Rewritten { seq: 7, .. }));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_knows_the_old_key_cannot_append_and_the_bot_does_not_take_it_up_again() {
+    story(async |stage| {
+        key_changed(stage).await?;
+        stage.whole_chain = false;
+        let old = derived(stage);
+        let last: String = stage.rows("select mac from audit where seq = 8").await?[0].try_get("mac")?;
+        let row = AuditRow::of(&Entry::alone(Deed::Approved, SystemClock.now()), 9, &last, &old);
+        let head = old.head(9, &row.mac);
+        let put = "insert into audit (seq, at, broadcast, actor, deed, version, fingerprint, detail, key_id, mac)";
+        let (at, mac, id) = (row.at.0, &row.mac, old.id());
+        stage.sql(format!("{put} values (9, {at}, '', '', 'approved', 0, '', '{{}}', '{id}', '{mac}')")).await?;
+        let seal = &head.seal;
+        let heads = format!("update audit_head set seq = 9, mac = '{mac}', key_id = '{id}', seal = '{seal}'");
+        stage.sql(heads).await?;
+        ensure!(matches!(stage.chain().await?, Finding::OldKey { seq: 9, .. }), "{:?}", stage.chain().await?);
+        stage.restart().await?;
+        proposal(stage, "王芳", "照常").await?;
+        let rows = stage.audit().await?;
+        ensure!(rows[9]["deed"] == "head-changed" && rows[9]["key_id"] == rows[7]["key_id"], "{}", rows[9]);
+        ensure!(matches!(stage.chain().await?, Finding::OldKey { seq: 9, .. }));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_chain_set_back_before_the_change_of_its_key_is_told_by_the_running_bot_and_by_an_anchor() {
+    for restarts in [false, true] {
+        story(async |stage| {
+            key_changed(stage).await?;
+            stage.whole_chain = false;
+            let Finding::Whole { anchor, .. } = stage.chain().await? else { anyhow::bail!("not whole") };
+            let sixth: String = stage.rows("select mac from audit where seq = 6").await?[0].try_get("mac")?;
+            let head = derived(stage).head(6, &sixth);
+            stage.sql("delete from audit where seq > 6".to_owned()).await?;
+            let (mac, id, seal) = (&head.mac, &head.key_id, &head.seal);
+            let heads = format!("update audit_head set seq = 6, mac = '{mac}', key_id = '{id}', seal = '{seal}'");
+            stage.sql(heads).await?;
+            if restarts {
+                stage.restart().await?;
+            }
+            proposal(stage, "王芳", "照常").await?;
+            let found = stage.chain().await?;
+            match restarts {
+                false => ensure!(matches!(found, Finding::HeadEarlier { seq: 7, .. }), "{found:?}"),
+                true => {
+                    ensure!(found.is_whole(), "what the chain alone cannot show: {found}");
+                    let keys = stage.chain_keys()?;
+                    let found = audit::verify(stage.database_url(), &keys, Some(anchor)).await?;
+                    ensure!(matches!(found, Finding::Anchor { .. }), "{found:?}");
+                }
+            }
+            Ok(())
+        })
+        .await;
+    }
+}
+
 async fn append(store: &Store, number: usize) -> Result<(), StoreError> {
     let mut tx = store.begin().await?;
     for part in 0..=number % 3 {
@@ -173,8 +352,8 @@ async fn append(store: &Store, number: usize) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-fn key() -> ChainKey {
-    Secrets::chain_key(&KEY)
+fn key() -> Rotating<ChainKey> {
+    Rotating::only(Secrets::chain_key(&KEY))
 }
 
 #[tokio::test]
@@ -215,7 +394,7 @@ async fn a_database_put_back_as_a_whole_is_told_by_an_anchor() {
         stage.backup().await?;
         six_rows(stage).await?;
         let Finding::Whole { anchor, .. } = stage.chain().await? else { anyhow::bail!("not whole") };
-        let key = stage.chain_key()?;
+        let key = stage.chain_keys()?;
         let url = stage.database_url();
         ensure!(audit::verify(url, &key, Some(anchor.clone())).await?.is_whole());
         let backup = url.replace("story.db", "backup.db");

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use feishu_broadcast::domain::ids::Timestamp;
+use feishu_broadcast::domain::keys::Rotating;
 use feishu_broadcast::domain::language::Language;
 use feishu_broadcast::feishu::crypto;
 use feishu_broadcast::feishu::envelope::{AHEAD_MAX, Door, Headers, OLD_MAX, Push};
@@ -159,7 +160,11 @@ impl Wire {
 }
 
 fn door(key: Option<&str>) -> Door {
-    Door { app_id: APP.into(), verification_token: TOKEN.into(), encrypt_key: key.map(SecretString::from) }
+    Door {
+        app_id: APP.into(),
+        verification_token: Rotating::only(TOKEN.into()),
+        encrypt_key: key.map(|key| Rotating::only(key.into())),
+    }
 }
 
 fn token_of(inner: &Value) -> Option<&str> {
@@ -228,7 +233,7 @@ fn believed(door: &Door, wire: &Wire, inner: &[u8]) -> Result<Read, String> {
     match &push {
         Push::OldCardCallback => {}
         Push::Challenge(_) => promise(token_of(&value) == Some(TOKEN), told)?,
-        Push::Event { event, body } => {
+        Push::Event { event, body, .. } => {
             promise(token_of(&value) == Some(TOKEN), told)?;
             promise(Event::parse(body).as_ref() == Ok(&**event), told)?;
             promise(body == inner, told)?;

@@ -107,6 +107,30 @@ async fn what_waits_is_told_from_the_start_and_every_number_says_what_it_is() ->
 }
 
 #[tokio::test]
+async fn while_a_key_is_changed_each_use_is_counted_by_generation() -> anyhow::Result<()> {
+    // Told of the one to come, as replicas are that restart one by one.
+    let running = Running::start(&[("FEISHU_ENCRYPT_KEY_PREVIOUS", "key-of-next-year")]).await?;
+    let uses = async || -> anyhow::Result<[u64; 2]> {
+        let metrics = running.scrape().await?;
+        assert!(!metrics.contains("verification_token"), "that is not being changed:\n{metrics}");
+        let of = |generation: &str| {
+            let labels = format!("{{key=\"encrypt_key\",generation=\"{generation}\"}}");
+            count(&metrics, &format!("feishu_broadcast_rotating_keys_total{labels}"))
+        };
+        Ok([of("present"), of("previous")])
+    };
+    running.tenant.verify_url().await.map_err(anyhow::Error::msg)?;
+    assert_eq!(running.tenant.person("王芳").says("/whoami").await.status, 200);
+    assert_eq!(uses().await?, [1, 0], "a challenge may be our own");
+    running.tenant.console(|app| app.encrypt_key = Some("key-of-next-year".into()));
+    for _ in 0..2 {
+        assert_eq!(running.tenant.person("王芳").says("/whoami").await.status, 200);
+    }
+    assert_eq!(uses().await?, [1, 2]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn without_a_metrics_address_there_are_no_metrics() -> anyhow::Result<()> {
     let mut running = Running::start(&[("METRICS_ADDR", "")]).await?;
     assert!(running.scrape().await.is_err());

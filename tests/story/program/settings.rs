@@ -65,6 +65,9 @@ fn each_wrong_setting_is_named_from_the_environment_and_as_a_flag() {
     for (name, wrong) in [
         ("FEISHU_APP_ID", "a1b2"),
         ("FEISHU_ALLOW_PLAINTEXT", "yes"),
+        ("FEISHU_APP_SECRET_PREVIOUS", "app-secret-of-the-story"),
+        ("FEISHU_ENCRYPT_KEY_PREVIOUS", "encrypt-key-of-the-story"),
+        ("FEISHU_VERIFICATION_TOKEN_PREVIOUS", "verification-token-of-the-story"),
         ("FEISHU_PLATFORM", "slack"),
         ("FEISHU_OPEN_URL", "http://open.feishu.cn"),
         ("FEISHU_OPEN_URL", "open.feishu.cn"),
@@ -103,7 +106,7 @@ fn each_wrong_setting_is_named_from_the_environment_and_as_a_flag() {
         let flag = format!("--{}={wrong}", name.to_lowercase().replace('_', "-"));
         let from_environment = run(here.path(), &with(&enough(), name, Some(wrong)), &[]);
         let line = assert_refused(&from_environment, name);
-        assert!(!line.contains("hunter2") && !line.contains("aHVudGVyMg"), "{line}");
+        assert!(!["hunter2", "aHVudGVyMg", "of-the-story"].iter().any(|secret| line.contains(secret)), "{line}");
         let from_flag = run(here.path(), &with(&enough(), name, None), &[&flag]);
         assert_eq!(assert_refused(&from_flag, name), line);
         assert_example_is_right(here.path(), name, &line);
@@ -117,6 +120,34 @@ fn approvals_without_approvers_are_refused_and_the_example_is_none() {
     let line =
         assert_refused(&run(here.path(), &with(&nobody, "APPROVALS_REQUIRED", Some("1")), &[]), "APPROVALS_REQUIRED");
     assert!(line.ends_with("APPROVALS_REQUIRED=0"), "{line}");
+}
+
+#[test]
+fn a_previous_key_beside_none_is_refused() {
+    let here = directory();
+    let plain = with(&with(&enough(), "FEISHU_ENCRYPT_KEY", None), "FEISHU_ALLOW_PLAINTEXT", Some("true"));
+    let settings = with(&plain, "FEISHU_ENCRYPT_KEY_PREVIOUS", Some("hunter2"));
+    let line = assert_refused(&run(here.path(), &settings, &[]), "FEISHU_ENCRYPT_KEY_PREVIOUS");
+    assert!(line.contains("FEISHU_ENCRYPT_KEY is not") && !line.contains("hunter2"), "{line}");
+    let settings = with(&enough(), "SECRET_KEY_PREVIOUS", Some("derived"));
+    let line = assert_refused(&run(here.path(), &settings, &[]), "SECRET_KEY_PREVIOUS");
+    assert!(line.contains("SECRET_KEY is not"), "{line}");
+}
+
+#[test]
+fn a_previous_secret_key_is_another_one_or_derived() {
+    let here = directory();
+    let key = "c3RvcnktdGVsbGVycy1rZWVwLXRoZWlyLXNlY3JldHM=";
+    let settings = with(&enough(), "SECRET_KEY", Some(key));
+    for (previous, said) in [(key, "is the same as SECRET_KEY"), ("hunter2", "nor the word derived")] {
+        let line = assert_refused(
+            &run(here.path(), &with(&settings, "SECRET_KEY_PREVIOUS", Some(previous)), &[]),
+            "SECRET_KEY_PREVIOUS",
+        );
+        assert!(line.contains(said) && !line.contains(previous), "{line}");
+    }
+    let right = with(&with(&settings, "SECRET_KEY_PREVIOUS", Some("derived")), "TIMEZONE", Some("nonsense"));
+    assert_refused(&run(here.path(), &right, &[]), "TIMEZONE");
 }
 
 #[test]

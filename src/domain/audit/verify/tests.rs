@@ -19,9 +19,14 @@ fn chain(rows: i64) -> (Vec<Row>, Head) {
     (chain, head)
 }
 
-fn verify_with(key: &ChainKey, anchor: Option<&str>, rows: &[Row], head: Option<&Head>) -> Finding {
+/// One key, and none before it.
+fn only(byte: u8) -> Rotating<ChainKey> {
+    Rotating::only(key(byte))
+}
+
+fn verify_with(keys: &Rotating<ChainKey>, anchor: Option<&str>, rows: &[Row], head: Option<&Head>) -> Finding {
     let anchor = anchor.map(|text| text.parse().expect("an anchor"));
-    let mut verifier = Verifier::new(key, anchor);
+    let mut verifier = Verifier::new(keys, anchor);
     for row in rows {
         if let Err(finding) = verifier.row(row.clone(), head) {
             return finding;
@@ -31,7 +36,7 @@ fn verify_with(key: &ChainKey, anchor: Option<&str>, rows: &[Row], head: Option<
 }
 
 fn verify(rows: &[Row], head: &Head) -> Finding {
-    verify_with(&key(7), None, rows, Some(head))
+    verify_with(&only(7), None, rows, Some(head))
 }
 
 /// What is found after somebody with the database in their hands, but without the key, has done something to it.
@@ -110,7 +115,7 @@ fn rows_removed_at_the_end_are_missed() {
     };
     after(hide_under_another_name, &Finding::Head { last: Some((4, Timestamp(4))) });
     let (rows, _) = chain(6);
-    assert_eq!(verify_with(&key(7), None, &rows, None), Finding::Head { last: Some((6, Timestamp(6))) });
+    assert_eq!(verify_with(&only(7), None, &rows, None), Finding::Head { last: Some((6, Timestamp(6))) });
 }
 
 #[test]
@@ -158,9 +163,10 @@ fn rows_under_another_key_are_told_from_rows_that_were_changed() {
         rows.push(row);
     }
     let head = new.head(5, &rows[4].mac);
-    let found = |key: &ChainKey, rows: &[Row]| verify_with(key, None, rows, Some(&head));
-    for (key, expect) in [(&new, (3, 1, 2)), (&old, (2, 4, 3))] {
-        match found(key, &rows) {
+    let (old, new) = (Rotating::only(old), Rotating::only(new));
+    let found = |keys: &Rotating<ChainKey>, rows: &[Row]| verify_with(keys, None, rows, Some(&head));
+    for (keys, expect) in [(&new, (3, 1, 2)), (&old, (2, 4, 3))] {
+        match found(keys, &rows) {
             Finding::OtherKey { rows, first, own_rows, .. } => assert_eq!((rows, first, own_rows), expect),
             finding => panic!("{finding:?}"),
         }
@@ -172,15 +178,106 @@ fn rows_under_another_key_are_told_from_rows_that_were_changed() {
     assert_eq!(found(&new, &rows), Finding::Changed { seq: 5, at: Timestamp(5) });
 }
 
+/// Rows 1 to 3 under the old key, 4 and 5 under the new one; both keys are known.
+fn changed_key() -> (Rotating<ChainKey>, Vec<Row>, Head) {
+    let (mut rows, _) = chain(3);
+    for (seq, deed) in [(4, Deed::KeyChanged), (5, Deed::Approved)] {
+        append(&mut rows, deed, seq, &key(8));
+    }
+    let head = key(8).head(5, &rows[4].mac);
+    (Rotating { present: key(8), previous: Some(key(7)) }, rows, head)
+}
+
+fn append(rows: &mut Vec<Row>, deed: Deed, seq: i64, key: &ChainKey) {
+    let before = rows.last().map_or(String::new(), |row| row.mac.clone());
+    rows.push(Row::of(&Entry::alone(deed, Timestamp(seq)), seq, &before, key));
+}
+
+/// Signs rows anew from this one on, as whoever knows the key can.
+fn sign_anew(rows: &mut [Row], from: usize, key: &ChainKey) {
+    for at in from..rows.len() {
+        let before = at.checked_sub(1).map_or(String::new(), |at| rows[at].mac.clone());
+        rows[at].mac = key.link(&before, &rows[at]);
+    }
+}
+
+/// What is found after somebody who has the database and the old key has done something.
+#[track_caller]
+fn after_old_key(change: impl FnOnce(&mut Vec<Row>, &mut Head), expect: &Finding) {
+    let (keys, mut rows, mut head) = changed_key();
+    change(&mut rows, &mut head);
+    assert_eq!(verify_with(&keys, None, &rows, Some(&head)), *expect);
+}
+
+#[test]
+fn with_both_keys_a_chain_is_whole_across_their_change() {
+    let (keys, rows, head) = changed_key();
+    let finding = verify_with(&keys, None, &rows, Some(&head));
+    assert!(matches!(finding, Finding::Whole { rows: 5, previous: 3, .. }), "{finding:?}");
+    assert!(finding.to_string().ends_with("; rows 1 to 3 are under the previous SECRET_KEY"), "{finding}");
+    // Before the bot has been started with the new one.
+    let finding = verify_with(&keys, None, &rows[..3], Some(&key(7).head(3, &rows[2].mac)));
+    assert!(matches!(finding, Finding::Whole { rows: 3, previous: 3, .. }), "{finding:?}");
+    let third = Rotating { present: key(9), previous: Some(key(8)) };
+    let finding = verify_with(&third, None, &rows, Some(&head));
+    assert!(matches!(finding, Finding::OtherKey { rows: 3, first: 1, own_rows: 2, .. }), "{finding:?}");
+}
+
+#[test]
+fn whoever_knows_the_old_key_cannot_rewrite_what_the_new_one_was_put_on() {
+    let rewritten = Finding::Rewritten { seq: 4, at: Timestamp(4) };
+    let change_and_sign = |at: usize| {
+        move |rows: &mut Vec<Row>, _: &mut Head| {
+            rows[at].actor = "ou_2".into();
+            sign_anew(&mut rows[..3], at, &key(7));
+        }
+    };
+    after_old_key(change_and_sign(0), &rewritten);
+    after_old_key(change_and_sign(2), &rewritten);
+    // Nor leave the last MAC as it is.
+    after_old_key(|rows, _| rows[2].actor = "ou_2".into(), &Finding::Changed { seq: 3, at: Timestamp(3) });
+    let remove_and_sign = |rows: &mut Vec<Row>, _: &mut Head| {
+        rows.remove(1);
+        rows[1].seq = 2;
+        sign_anew(&mut rows[..2], 1, &key(7));
+    };
+    after_old_key(remove_and_sign, &Finding::Removed { from: 3, to: 3, next: Timestamp(4) });
+}
+
+#[test]
+fn whoever_knows_the_old_key_cannot_append_where_the_new_one_has_been() {
+    let append_one = |rows: &mut Vec<Row>| append(rows, Deed::Approved, 6, &key(7));
+    after_old_key(|rows, _| append_one(rows), &Finding::Inserted { seq: 6, at: Timestamp(6) });
+    let with_a_head = |rows: &mut Vec<Row>, head: &mut Head| {
+        append_one(rows);
+        *head = key(7).head(6, &rows[5].mac);
+    };
+    after_old_key(with_a_head, &Finding::OldKey { seq: 6, at: Timestamp(6) });
+    // As if the key had been changed back.
+    let with_a_note = |rows: &mut Vec<Row>, head: &mut Head| {
+        append(rows, Deed::KeyChanged, 6, &key(7));
+        append(rows, Deed::KeyChanged, 7, &key(8));
+        *head = key(8).head(7, &rows[6].mac);
+    };
+    after_old_key(with_a_note, &Finding::OldKey { seq: 6, at: Timestamp(6) });
+    let cut = |rows: &mut Vec<Row>, head: &mut Head| {
+        rows.truncate(4);
+        *head = key(7).head(4, &rows[3].mac);
+    };
+    after_old_key(cut, &Finding::Head { last: Some((4, Timestamp(4))) });
+    let cut_further = |rows: &mut Vec<Row>, head: &mut Head| *head = key(7).head(4, &rows[3].mac);
+    after_old_key(cut_further, &Finding::Head { last: Some((5, Timestamp(5))) });
+}
+
 #[test]
 fn an_anchor_tells_an_older_database() {
     let (rows, head) = chain(6);
     let anchor = Anchor::of(5, &rows[4].mac).to_string();
-    assert!(matches!(verify_with(&key(7), Some(&anchor), &rows, Some(&head)), Finding::Whole { .. }));
+    assert!(matches!(verify_with(&only(7), Some(&anchor), &rows, Some(&head)), Finding::Whole { .. }));
     let (old, old_head) = chain(4);
-    let finding = verify_with(&key(7), Some(&anchor), &old, Some(&old_head));
+    let finding = verify_with(&only(7), Some(&anchor), &old, Some(&old_head));
     assert!(matches!(finding, Finding::Anchor { known: false, .. }), "{finding:?}");
-    let finding = verify_with(&key(7), Some("5:0123456789abcdef"), &rows, Some(&head));
+    let finding = verify_with(&only(7), Some("5:0123456789abcdef"), &rows, Some(&head));
     assert!(matches!(finding, Finding::Anchor { known: true, .. }), "{finding:?}");
 }
 
