@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use feishu_broadcast::app::{dispatch, inbox, press as desk, recall};
+use feishu_broadcast::app::{dispatch, inbox, press as desk, recall, worker};
 use feishu_broadcast::domain::broadcast::State;
 use feishu_broadcast::domain::ids::BroadcastId;
 use feishu_broadcast::feishu::event::{Event, EventKind};
@@ -236,7 +236,12 @@ async fn what_feishu_does_not_count_any_more_ends_and_says_so() {
         stage.tenant.switch(|switches| switches.recall_at_most = Some(3));
         let id = Stage::id_on(&first);
         assert!(stage.ask("王芳", &format!("/recall {id}")).await?.text.contains("正在撤回 1 批"));
-        stage.later(HOUR / 2).await?;
+        // It works all the while, and is asked for the last time while Feishu still knows it.
+        for _ in 0..260 {
+            stage.tenant.later(Duration::from_secs(1)).await;
+            worker::work_once(&stage.bot.app).await?;
+        }
+        stage.later(Duration::from_secs(60)).await?;
         // Its card is too old to be pressed or changed.
         let seen = stage.ask("王芳", &format!("/status {id}")).await?;
         assert!(seen.text.contains("：已撤回"), "{}", seen.text);
