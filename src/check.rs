@@ -40,6 +40,8 @@ pub async fn check(config: &Config, clock: &dyn Clock, form: Form, out: &mut imp
     let found = look(&Site {
         feishu: &feishu,
         door: &door,
+        arrivals: None,
+        secret_key_rotates: config.secrets.are_rotating(),
         clock,
         policy: &config.policy,
         policy_file: config.policy_file.is_some(),

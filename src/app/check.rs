@@ -11,10 +11,12 @@ use url::Url;
 use super::asked::Request;
 use super::authorize::redirect_uri;
 use super::clock::Clock;
+use super::rotation::Arrivals;
 use super::secrets::Secrets;
 use super::{App, Trouble};
-use crate::domain::check::{Database, Finding, Knock, NEEDS, Subject};
+use crate::domain::check::{Database, Finding, Knock, NEEDS, Previous, Subject};
 use crate::domain::ids::{OpenId, Timestamp};
+use crate::domain::keys::Generation;
 use crate::domain::policy::{People, Policy};
 use crate::feishu::Feishu;
 use crate::feishu::contacts::ROOT_OUT_OF_RANGE;
@@ -36,6 +38,10 @@ const OTHER_APPS_ID: i64 = 99_992_361;
 pub struct Site<'a> {
     pub feishu: &'a Feishu,
     pub door: &'a Door,
+    /// What came in at the door; `None` where another process is looked at.
+    pub arrivals: Option<&'a Arrivals>,
+    /// Whether `SECRET_KEY` is being changed.
+    pub secret_key_rotates: bool,
     pub clock: &'a dyn Clock,
     pub policy: &'a Policy,
     /// Whether the rules are of a file, and what is wrong with it now.
@@ -53,6 +59,8 @@ pub async fn check(request: &Request<'_>) -> Result<(), Trouble> {
     let found = look(&Site {
         feishu: &app.feishu,
         door: &app.door,
+        arrivals: Some(&app.arrivals),
+        secret_key_rotates: app.secrets.are_rotating(),
         clock: app.clock.as_ref(),
         policy: &policy,
         policy_file: app.rules.has_file(),
@@ -74,7 +82,8 @@ fn console(app: &App) -> Console {
 /// Looks at everything, in the order of [`Subject`].
 pub async fn look(site: &Site<'_>) -> Vec<Finding> {
     let mut found = vec![];
-    if signs_in(site, &mut found).await {
+    let app_secret = signs_in(site, &mut found).await;
+    if app_secret.is_some() {
         bot(site, &mut found).await;
         scopes(site, &mut found).await;
         contacts(site, &mut found).await;
@@ -90,6 +99,7 @@ pub async fn look(site: &Site<'_>) -> Vec<Finding> {
         None => found.push(Finding::NoPublicUrl),
     }
     found.push(if site.door.encrypt_key.is_some() { Finding::Sealed } else { Finding::PlainText });
+    rotation(site, app_secret, &mut found);
     found.push(Finding::Store(site.database.clone()));
     let name = site.zone.iana_name().unwrap_or("UTC").to_owned();
     found.push(Finding::TimeZone { name, now: site.clock.now() });
@@ -107,14 +117,15 @@ fn failed(subject: Subject, error: &CallError) -> Finding {
     }
 }
 
-async fn signs_in(site: &Site<'_>, found: &mut Vec<Finding>) -> bool {
+/// With which of the app's secrets.
+async fn signs_in(site: &Site<'_>, found: &mut Vec<Finding>) -> Option<Generation> {
     match site.feishu.sign_in().await {
         Err(error) => {
             found.push(failed(Subject::Credentials, &error));
-            false
+            None
         }
         Ok((dated, signed_in)) => {
-            let signs_in = signed_in.is_ok();
+            let generation = signed_in.as_ref().ok().copied();
             found.push(match signed_in {
                 Ok(_) => Finding::SignedIn,
                 Err(error) => failed(Subject::Credentials, &error),
@@ -123,7 +134,7 @@ async fn signs_in(site: &Site<'_>, found: &mut Vec<Finding>) -> bool {
                 Some(platform) => Finding::Clock { ahead_ms: site.clock.now().0.saturating_sub(platform.0) },
                 None => Finding::ClockUnknown,
             });
-            signs_in
+            generation
         }
     }
 }
@@ -229,6 +240,16 @@ async fn consent(site: &Site<'_>, public_url: &Url, found: &mut Vec<Finding>) {
     });
 }
 
+/// Keys whose previous value is set as well.
+fn rotation(site: &Site<'_>, app_secret: Option<Generation>, found: &mut Vec<Finding>) {
+    let mut previous = Arrivals::tell(site.arrivals, site.door, site.clock.now());
+    if let (true, Some(generation)) = (site.feishu.secret_rotates(), app_secret) {
+        previous.push(Previous::AppSecret { needed: generation == Generation::Previous });
+    }
+    previous.extend(site.secret_key_rotates.then_some(Previous::SecretKey));
+    found.extend(previous.into_iter().map(Finding::Previous));
+}
+
 /// Both routes with the console's challenge; and where that is answered, one signed push, since a challenge bears no
 /// signature and arrives through a proxy that changes bodies.
 async fn addresses(site: &Site<'_>, public_url: &Url, found: &mut Vec<Finding>) {
@@ -244,10 +265,19 @@ async fn addresses(site: &Site<'_>, public_url: &Url, found: &mut Vec<Finding>) 
         let iv = random::<BLOCK_BYTES>(site.clock);
         let pushed = site.feishu.push_through(site.door, url.clone(), &nonce, iv, site.clock.now()).await;
         found.push(match pushed {
-            None | Some(Knock::Answered(_)) => Finding::Address { url: url.into(), knock },
-            Some(Knock::Distrusted) => Finding::BodyRewritten { url: url.into() },
-            Some(knock) => Finding::Address { url: url.into(), knock },
+            None | Some(Knock::Answered(_)) => Finding::Address { url: url.clone().into(), knock },
+            Some(Knock::Distrusted) => Finding::BodyRewritten { url: url.clone().into() },
+            Some(knock) => Finding::Address { url: url.clone().into(), knock },
         });
+        // As the console would that has not been told of the present values.
+        if let Some(before) = site.door.previous() {
+            let challenge = hex::encode(random::<16>(site.clock));
+            let iv = random::<BLOCK_BYTES>(site.clock);
+            let knock = site.feishu.knock(&before, url.clone(), &challenge, iv).await;
+            if !matches!(knock, Knock::Answered(_)) {
+                found.push(Finding::Previous(Previous::NotTaken { url: url.into() }));
+            }
+        }
     }
 }
 

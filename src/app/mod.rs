@@ -184,6 +184,7 @@ fn is_about(id: &BroadcastId) {
 impl App {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, feishu, clock, policy, rules_file, secrets, door, public_url, zone } = parts;
+        let arrivals = rotation::Arrivals::at(&door, clock.now());
         Self {
             store,
             feishu,
@@ -191,7 +192,7 @@ impl App {
             rules: rules::Rules::new(policy, rules_file),
             rosters: rosters::Rosters::default(),
             secrets,
-            arrivals: rotation::Arrivals::at(&door),
+            arrivals,
             door,
             public_url,
             zone,

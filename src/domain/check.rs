@@ -7,6 +7,10 @@ use serde::{Serialize, Serializer};
 
 use super::ids::{OpenId, Timestamp};
 
+mod previous;
+
+pub use previous::{Previous, Use};
+
 /// A difference of clocks that is worth a line. Pushes are refused that seem to come from more than ten minutes ahead, as
 /// they do on a clock that is behind, or from more than a day ago. Source: interface "HTTP".
 pub const CLOCK_WARNS: Duration = Duration::from_secs(30);
@@ -40,6 +44,7 @@ pub enum Subject {
     Redirect,
     Address,
     Encryption,
+    Rotation,
     Store,
     TimeZone,
     Policy,
@@ -69,6 +74,7 @@ impl Subject {
             Self::Redirect => "redirect",
             Self::Address => "address",
             Self::Encryption => "encryption",
+            Self::Rotation => "rotation",
             Self::Store => "store",
             Self::TimeZone => "timezone",
             Self::Policy => "policy",
@@ -289,6 +295,7 @@ pub enum Finding {
     },
     Sealed,
     PlainText,
+    Previous(Previous),
     Store(Database),
     TimeZone {
         name: String,
@@ -321,6 +328,7 @@ impl Finding {
             | Self::ConsentRefused { .. } => Subject::Redirect,
             Self::NoPublicUrl | Self::Address { .. } | Self::BodyRewritten { .. } => Subject::Address,
             Self::Sealed | Self::PlainText => Subject::Encryption,
+            Self::Previous(_) => Subject::Rotation,
             Self::Store(_) => Subject::Store,
             Self::TimeZone { .. } => Subject::TimeZone,
             Self::Policy { .. } => Subject::Policy,
@@ -374,6 +382,7 @@ impl Finding {
             Self::Address { knock: Knock::Answered(took), .. } if *took > ANSWER_WITHIN => Level::Warning,
             Self::Address { knock: Knock::Answered(_), .. } => Level::Fine,
             Self::Address { .. } => Level::Failure,
+            Self::Previous(previous) => previous.level(),
             Self::Store(Database::Ready { .. } | Database::New | Database::Older { .. }) => Level::Fine,
             Self::Store(Database::Newer { .. } | Database::Broken { .. }) => Level::Failure,
         }

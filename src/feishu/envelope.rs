@@ -183,6 +183,18 @@ impl Door {
         Ok(Push::Event { event: Box::new(Event::from_value(&body)?), body: plain, under })
     }
 
+    /// The door as it was before its keys were changed; `None` where none is being changed.
+    pub fn previous(&self) -> Option<Self> {
+        let before =
+            |key: &Rotating<SecretString>| Rotating::only(key.previous.as_ref().unwrap_or(&key.present).clone());
+        let key_changes = self.encrypt_key.as_ref().is_some_and(|key| key.previous.is_some());
+        (key_changes || self.verification_token.previous.is_some()).then(|| Self {
+            app_id: self.app_id.clone(),
+            verification_token: before(&self.verification_token),
+            encrypt_key: self.encrypt_key.as_ref().map(before),
+        })
+    }
+
     /// The token that every push carries, for a push of our own.
     pub(super) fn token(&self) -> &str {
         self.verification_token.present.expose_secret()

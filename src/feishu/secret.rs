@@ -46,6 +46,11 @@ impl Feishu {
         Ok(answer)
     }
 
+    /// Whether the app's secret is being changed.
+    pub fn secret_rotates(&self) -> bool {
+        self.settings.app_secret.previous.is_some()
+    }
+
     /// The app's sign-in.
     pub(super) fn credentials(&self, secret: &SecretString) -> Ask<'static> {
         let credentials = json!({ "app_id": self.settings.app_id, "app_secret": secret.expose_secret() });

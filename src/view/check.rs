@@ -9,9 +9,10 @@ use serde::Serialize;
 use url::Url;
 
 use super::{Text, advice, count, duration, moment};
-use crate::domain::check::{CLOCK_WARNS, Database, Finding, Knock, Level, Silence, Subject};
+use crate::domain::check::{CLOCK_WARNS, Database, Finding, Knock, Level, Previous, Silence, Subject};
 
 mod address;
+mod previous;
 mod scopes;
 
 /// Where the console of this app is.
@@ -44,6 +45,11 @@ impl Console {
                 Subject::Scopes | Subject::Contacts => "auth",
                 Subject::Redirect => "safe",
                 Subject::Encryption => "event",
+                Subject::Rotation => match finding {
+                    Finding::Previous(Previous::Door { .. }) => "event",
+                    Finding::Previous(Previous::AppSecret { .. }) => "baseinfo",
+                    _ => return None,
+                },
                 Subject::Address if matches!(finding, Finding::Address { knock: Knock::Distrusted, .. }) => "event",
                 Subject::Address
                 | Subject::Clock
@@ -232,6 +238,7 @@ fn sentence(finding: &Finding, zone: &TimeZone) -> Text {
             "没有 Encrypt Key：事件不加密也不签名，只靠 Verification Token。事件与回调 → 加密策略，设一个 Encrypt Key → FEISHU_ENCRYPT_KEY。",
             "There is no Encrypt Key: events are neither encrypted nor signed, only the Verification Token tells them. Events & Callbacks → Encryption Strategy, set an Encrypt Key → FEISHU_ENCRYPT_KEY.",
         ),
+        Finding::Previous(previous) => previous::said(previous),
         Finding::Store(database) => store(database),
         Finding::TimeZone { name, now } => Text::new(
             format!("时间按 {name} 显示，现在是 {}。", moment(*now, zone)),
@@ -284,6 +291,7 @@ fn topic(subject: Subject) -> Text {
         Subject::Redirect => Text::new("授权页", "Consent page"),
         Subject::Address => Text::new("外网地址", "Public address"),
         Subject::Encryption => Text::new("加密", "Encryption"),
+        Subject::Rotation => Text::new("更换密钥", "Key rotation"),
         Subject::Store => Text::new("数据库", "Database"),
         Subject::TimeZone => Text::new("时区", "Time zone"),
         Subject::Policy => Text::new("规则", "Rules"),

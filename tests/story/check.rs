@@ -32,6 +32,8 @@ async fn looked_at(stage: &Stage, public_url: Option<&Url>, door: &Door) -> Vec<
     let found = look(&Site {
         feishu: &app.feishu,
         door,
+        arrivals: Some(&app.arrivals),
+        secret_key_rotates: app.secrets.are_rotating(),
         clock: app.clock.as_ref(),
         policy: &policy,
         policy_file: false,
@@ -396,6 +398,73 @@ async fn a_bot_that_runs_with_other_keys_than_this_program() {
         for line in &found {
             assert!(!format!("{line:?}").contains("Zx81"), "a secret is on a line: {line:?}");
         }
+        Ok(())
+    })
+    .await;
+}
+
+/// The one line about a previous value.
+#[track_caller]
+fn rotates(lines: &[Line], words: &[&str]) {
+    only(lines, Level::Warning, "rotation", words);
+}
+
+#[tokio::test]
+async fn while_a_key_is_changed_it_says_what_to_do_next_and_when_the_previous_one_can_go() {
+    const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
+    story(async |stage| {
+        let key = stage.tenant.with(|world| world.app.encrypt_key.clone().unwrap_or_default());
+        let changing = [("FEISHU_ENCRYPT_KEY", "key-of-this-year"), ("FEISHU_ENCRYPT_KEY_PREVIOUS", key.as_str())];
+        stage.restart_with(&changing).await?;
+        let public = set_up(stage);
+        rotates(&lines(stage, &public).await, &["FEISHU_ENCRYPT_KEY_PREVIOUS", "还没有事件", "since the start"]);
+        stage.ask("王芳", "/whoami").await?;
+        rotates(&lines(stage, &public).await, &["还在用旧值", "保存新值", "save the new one", "/event"]);
+        stage.tenant.console(|app| app.encrypt_key = Some("key-of-this-year".into()));
+        stage.ask("王芳", "/whoami").await?;
+        rotates(&lines(stage, &public).await, &["已经用新值", "小时", "pushed again"]);
+        stage.later(9 * HOUR).await?;
+        rotates(&lines(stage, &public).await, &["可以清空", "empty it and restart"]);
+        let said = stage.ask("王芳", "/check").await?.text;
+        assert!(said.contains("⚠️ 正在更换密钥") && said.contains("可以清空"), "{said}");
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bot_that_was_not_restarted_with_the_previous_key_is_told() {
+    story(async |stage| {
+        let public = set_up(stage);
+        let door = &stage.bot.app.door;
+        let mut changing = door.clone();
+        changing.encrypt_key.as_mut().expect("there is one").previous = Some("key-of-last-year".into());
+        let found = looked_at(stage, Some(&public), &changing).await;
+        let bad = bad(&found);
+        assert_eq!(bad.len(), 3, "both routes and the key: {found:#?}");
+        says(bad[0], Level::Failure, "rotation", &["/feishu/event", "不接受旧的", "Restart it"]);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_other_two_keys_are_told_of_as_well() {
+    story(async |stage| {
+        let old = stage.tenant.with(|world| world.app.app_secret.clone());
+        let key = "c3RvcnktdGVsbGVycy1rZWVwLXRoZWlyLXNlY3JldHM=";
+        let new = "Secret0fTheAppSinceThisMorning00";
+        stage.restart_with(&[("SECRET_KEY", key), ("SECRET_KEY_PREVIOUS", "derived")]).await?;
+        let public = set_up(stage);
+        rotates(&lines(stage, &public).await, &["SECRET_KEY_PREVIOUS", "一小时", "audit verify"]);
+        let changing = [("SECRET_KEY_PREVIOUS", ""), ("FEISHU_APP_SECRET", new), ("FEISHU_APP_SECRET_PREVIOUS", &old)];
+        stage.restart_with(&changing).await?;
+        let public = set_up(stage);
+        rotates(&lines(stage, &public).await, &["飞书拒绝 FEISHU_APP_SECRET", "/baseinfo"]);
+        stage.tenant.console(|app| app.app_secret = new.into());
+        rotates(&lines(stage, &public).await, &["飞书已接受新值", "takes the present one"]);
+        // The chain was begun under a key that is not given any more.
+        stage.whole_chain = false;
         Ok(())
     })
     .await;

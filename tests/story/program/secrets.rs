@@ -8,9 +8,18 @@ use crate::stage::{PUBLIC_URL, link_of};
 
 const SECRET_KEY: &str = "c3RvcnktdGVsbGVycy1rZWVwLXRoZWlyLXNlY3JldHM=";
 
+/// All keys are being changed.
+const PREVIOUS: [(&str, &str); 4] = [
+    ("FEISHU_APP_SECRET_PREVIOUS", "app-secret-of-last-year"),
+    ("FEISHU_ENCRYPT_KEY_PREVIOUS", "encrypt-key-of-last-year"),
+    ("FEISHU_VERIFICATION_TOKEN_PREVIOUS", "verification-token-of-last-year"),
+    ("SECRET_KEY_PREVIOUS", "b25lLWtleS1vZi0zMi1ieXRlcy1mb3ItdGhlLXN0b3I="),
+];
+
 /// Plays a whole day with every level of the log on, and looks through all that was written.
 async fn nothing_leaks(format: &str) -> anyhow::Result<()> {
-    let more = [("RUST_LOG", "trace"), ("LOG_FORMAT", format), ("SECRET_KEY", SECRET_KEY)];
+    let mut more = vec![("RUST_LOG", "trace"), ("LOG_FORMAT", format), ("SECRET_KEY", SECRET_KEY)];
+    more.extend(PREVIOUS);
     let mut running = Running::start(&more).await?;
     let tenant = running.tenant.clone();
     let wang = tenant.person("王芳");
@@ -49,6 +58,7 @@ async fn nothing_leaks(format: &str) -> anyhow::Result<()> {
     let said = format!("{}\n{metrics}", running.output());
     assert!(said.contains("TRACE"), "the level reached the log");
     let mut secrets = vec![("SECRET_KEY".to_owned(), SECRET_KEY.to_owned())];
+    secrets.extend(PREVIOUS.map(|(name, value)| (name.to_owned(), value.to_owned())));
     tenant.with(|world| {
         secrets.push(("FEISHU_APP_SECRET".into(), world.app.app_secret.clone()));
         secrets.push(("FEISHU_ENCRYPT_KEY".into(), world.app.encrypt_key.clone().unwrap_or_default()));
