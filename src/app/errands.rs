@@ -228,8 +228,8 @@ async fn repair(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result
     } else if fresh.ids() == 0 {
         said::all_covered(&broadcast.id, &fresh.covered)
     } else {
-        let next =
-            Broadcast { repairs: Some(before.id.clone()), ..again(app, &before, &before.content, fresh, terms, now) };
+        let next = again(app, &before, &before.content, fresh, terms, now).tightened(&app.policy());
+        let next = Broadcast { repairs: Some(before.id.clone()), ..next };
         let mut after = before.clone();
         after.repaired.extend(found.taken.iter().map(|key| (key.clone(), next.id.clone())));
         after.revision += 1;

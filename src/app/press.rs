@@ -162,6 +162,8 @@ async fn act(
     let broadcast = before.clone();
     let moved = match press.action {
         Action::Pick => return choice::pick(app, tx, before, press, now).await,
+        // Batch by batch, or with the rest cancelled, what it repairs may have been taken back since it was proposed.
+        Action::Approve if recall::source_is_taken_back(tx, before).await? => Err(Stale::SourceRecalled),
         Action::Approve => {
             // Whoever may no longer approve does not count any more either, and rules that have become stricter do.
             let (policy, asked) = (app.policy(), before.asked());

@@ -82,11 +82,17 @@ async fn write(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut recall = batch.recall.clone();
+    // Somebody's refresh may have been answered since this was claimed.
+    poll.progress = batch.progress;
     let (progress, goes_on) = match asked {
         Some(Ok(answer)) => {
-            // Two questions are two snapshots; nobody has read it less for that.
-            let read = answer.read.max(poll.progress.map_or(0, |before| before.read));
-            let progress = Progress { valid: answer.valid, reached: answer.success, read };
+            // Two answers are two snapshots in any order; nobody is reached less for that, or has read it less.
+            let before = poll.progress.unwrap_or_default();
+            let progress = Progress {
+                valid: answer.valid.max(before.valid),
+                reached: answer.success.max(before.reached),
+                read: answer.read.max(before.read),
+            };
             let gone = answer.recalled.unwrap_or(0);
             let new = poll.progress != Some(progress) || recall.as_ref().is_some_and(|recall| recall.taken_back < gone);
             let delivery = |progress: Progress| (progress.valid, progress.reached);

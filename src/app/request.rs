@@ -207,7 +207,8 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
     };
     if state == State::Pending {
         audience.around.clear();
-        broadcast = broadcast.planned(&audience);
+        // Looking up takes minutes, and the rules may have become stricter meanwhile.
+        broadcast = broadcast.planned(&audience).tightened(&request.app.policy());
     }
     let mut tx = request.app.store.begin().await?;
     tx.insert_broadcast(&broadcast, &audience).await?;

@@ -97,10 +97,11 @@ pub fn started(begun: &Begun<'_>) -> Text {
 fn repairs<'a>(stopped: &[BroadcastId], sent: impl Iterator<Item = &'a BroadcastId>) -> Vec<Text> {
     let mut lines = Vec::new();
     if !stopped.is_empty() {
-        let ids = stopped.iter().map(BroadcastId::as_str).collect::<Vec<_>>().join("、");
+        let ids: Vec<&str> = stopped.iter().map(BroadcastId::as_str).collect();
+        let repairs = agree(ids.len(), "repair", "repairs");
         lines.push(Text::new(
-            format!("补发 {ids} 没发出的部分已取消。"),
-            format!("What had not left of its repair {ids} is cancelled."),
+            format!("补发 {} 没发出的部分已取消。", ids.join("、")),
+            format!("What had not left of its {repairs} {} is cancelled.", ids.join(", ")),
         ));
     }
     lines.extend(sent.map(|id| {

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, count, moment, time_of_day};
+use super::{Text, agree, count, moment, time_of_day};
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::schedule::{COUNTDOWN, NoMoment, is_crowded};
@@ -120,7 +120,12 @@ pub fn rescheduled(at: Option<Timestamp>, approvals: usize, zone: &TimeZone) -> 
         0 => said,
         some => Text::new(
             format!("{}之前 {some} 人的通过作废，重新审批。", said.zh),
-            format!("{} {} from before void; approval is asked for again.", said.en, count(some, "approval")),
+            format!(
+                "{} {} from before {} void; approval is asked for again.",
+                said.en,
+                count(some, "approval"),
+                agree(some, "is", "are")
+            ),
         ),
     }
 }

@@ -78,11 +78,17 @@ fn what(row: &Row) -> Text {
         Deed::Expired => ("过期", "expired"),
         Deed::Rescheduled => ("改发送时间", "given another time"),
         Deed::Tightened => {
-            let need = number("required").max(1);
-            return Text::new(
-                format!("审批规则变了，需要 {need} 人"),
-                format!("the rules changed; {} needed", count(need, "approval")),
-            );
+            let need = number("required");
+            return match need {
+                0 => Text::new(
+                    "审批规则变严，仍由发起人自己确认",
+                    "the rules became stricter; its author still confirms alone",
+                ),
+                _ => Text::new(
+                    format!("审批规则变了，需要 {need} 人"),
+                    format!("the rules changed; {} needed", count(need, "approval")),
+                ),
+            };
         }
         Deed::Due => ("到了发送时间", "its time has come"),
         Deed::Held => ("暂停，等发起人决定", "put on hold for its author"),

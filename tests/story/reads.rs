@@ -194,9 +194,11 @@ async fn reads_are_counted_where_they_cannot_be_asked_for_alone() {
         press(stage, "赵磊", "approve").await?;
         stage.settle().await?;
         minutes(stage, 2).await?;
-        stage.tenant.fault(Fault::code("batch.read_user", 400, 230_027));
+        stage.tenant.fault(Fault::code("batch.read_user", 400, 230_027).times(99));
         stage.person("陈晨").reads();
         minutes(stage, 2).await?;
+        assert!(stage.tenant.calls_to("batch.read_user").len() > 1, "it was asked, and refused");
+        stage.tenant.clear_faults();
         let card = stage.card_of("王芳")?;
         assert!(card.text.contains("已读 1 人"), "{}", card.text);
         Ok(())

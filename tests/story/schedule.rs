@@ -153,7 +153,7 @@ async fn who_had_approved_another_time_hears_of_it_and_is_asked_again() {
         let id = Stage::id_on(&stage.card_of("王芳")?);
         press(stage, "赵磊", "approve").await?;
         stage.settle().await?;
-        assert!(!actions(stage, "赵磊").contains(&"approve".to_owned()) || stage.card_of("赵磊")?.text.contains("1/2"));
+        assert!(stage.card_of("赵磊")?.text.contains("1/2"), "{}", stage.card_of("赵磊")?.text);
 
         // The same time again is no other time.
         let same = press(stage, "王芳", Press::action("schedule").option(&format!("{at} +0800"))).await?;

@@ -56,7 +56,12 @@ impl Broadcast {
                 None => Stale::NothingToRecall,
             });
         }
-        let whole = batch.is_none() || self.is_wanted_back();
+        // Its last batches one by one are all of it as well.
+        let stays = |row: &Batch| {
+            let unsettled = matches!(row.state, BatchState::Planned | BatchState::Sending | BatchState::InDoubt);
+            unsettled || (is_open_to_recall(row) && !open.contains(&row.seq))
+        };
+        let whole = batch.is_none() || self.is_wanted_back() || !batches.iter().any(stays);
         if whole {
             self.hold = None;
             self.ending.get_or_insert(Ending::new(Some(by), now));

@@ -18,8 +18,8 @@ pub fn said(previous: &Previous) -> Text {
             "FEISHU_APP_SECRET_PREVIOUS is set, and Feishu takes the present one: empty it and restart, at once where SECRET_KEY is set, and an hour after the restart where not.",
         ),
         Previous::SecretKey => Text::new(
-            "SECRET_KEY 的旧值还有效：授权在启动时已改用新密钥，登录链接一小时后失效，那时清空 SECRET_KEY_PREVIOUS（由 App Secret 推出的，是 FEISHU_APP_SECRET_PREVIOUS）并重启。旧密钥留在密码库里：audit verify 要用它核对旧的记录。",
-            "The SECRET_KEY of before still counts: authorizations were sealed anew at the start, login links end within an hour; then empty SECRET_KEY_PREVIOUS (or FEISHU_APP_SECRET_PREVIOUS, where it is derived) and restart. Keep the old key in a vault: audit verify needs it for the rows of before.",
+            "SECRET_KEY 的旧值还有效：授权在启动时已改用新密钥，登录链接一小时后失效，那时清空 SECRET_KEY_PREVIOUS（由 App Secret 推出的，是 FEISHU_APP_SECRET_PREVIOUS）并重启；如果它是将要启用的新值，先不要清空。旧密钥留在密码库里：audit verify 要用它核对旧的记录。",
+            "The SECRET_KEY of before still counts: authorizations were sealed anew at the start, login links end within an hour; then empty SECRET_KEY_PREVIOUS (or FEISHU_APP_SECRET_PREVIOUS, where it is derived) and restart, unless it is the value to come. Keep the old key in a vault: audit verify needs it for the rows of before.",
         ),
         Previous::NotTaken { url } => Text::new(
             format!(

@@ -88,9 +88,12 @@ async fn a_refresh_under_way_elsewhere_is_not_disturbed_by_a_new_key() {
         let before = store.authorization(&person).await?.expect("kept");
         let now = stage.bot.app.now();
         store.lease_refresh(&person, before.fence, now, now.after(MINUTE)).await?.expect("nobody else is at it");
-        let stale = feishu_broadcast::store::authorizations::Authorization { sealed: "of before".into(), ..before };
-        store.seal_anew(&stale, now).await?;
-        assert!(opens(stage).await?, "what was read before the lease is not written over it");
+        // Read before the lease, and read during it.
+        for read in [before, store.authorization(&person).await?.expect("kept")] {
+            let stale = feishu_broadcast::store::authorizations::Authorization { sealed: "of before".into(), ..read };
+            store.seal_anew(&stale, now).await?;
+            assert!(opens(stage).await?, "a refresh under way elsewhere was written over");
+        }
         Ok(())
     })
     .await;

@@ -65,6 +65,21 @@ async fn a_repair_that_waits_for_approval_ends_with_what_it_repairs() {
 }
 
 #[tokio::test]
+async fn the_last_batch_taken_back_alone_is_all_of_it() {
+    story_with(&[], company(), async |stage| {
+        let (card, repair) = repaired(stage).await?;
+        let (id, next) = (Stage::id_on(&card), Stage::id_on(&repair));
+        let answer = stage.ask("周明", &format!("/recall {id} 1")).await?;
+        assert!(answer.text.contains(&format!("补发 {next} 没发出的部分已取消")), "{}", answer.text);
+        stage.later(2 * HOUR).await?;
+        assert_eq!((copies(stage, &["甲"]), state(stage, &repair).await?), (vec![0], State::Cancelled));
+        assert!(now(stage, &card).text.starts_with("已撤回"), "{}", now(stage, &card).text);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_repair_that_is_approved_and_waits_for_its_time_ends_as_well() {
     story_with(&[], company(), async |stage| {
         let (card, repair) = repaired(stage).await?;
