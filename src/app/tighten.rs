@@ -56,8 +56,16 @@ async fn hold_to(app: &App, policy: &Policy, id: &BroadcastId) -> Result<bool, S
         }
     };
     let stricter = after != before;
+    // Who is on a list that was not read yet, nobody knows.
+    let known = policy.lists().into_iter().all(|list| policy.rolls().of(list).is_some());
+    let possible = known.then(|| policy.approvers_of(&after.asked()).len());
     if !stricter && missing.is_empty() {
-        return Ok(false);
+        let required = usize::try_from(after.required).unwrap_or(usize::MAX);
+        let Some(possible) = possible.filter(|possible| *possible < required) else { return Ok(false) };
+        // Approvers have gone. Said once, and again when it has changed and still is so.
+        tell_as(&mut tx, "too-few", &after, &said::too_few_left(&after, possible), now).await?;
+        tx.commit().await?;
+        return Ok(true);
     }
     after.revision += 1;
     tx.update_broadcast(&after, before.revision).await?;
@@ -72,7 +80,6 @@ async fn hold_to(app: &App, policy: &Policy, id: &BroadcastId) -> Result<bool, S
     }
     tx.want_cards(id, after.revision, now).await?;
     if stricter {
-        let possible = policy.approvers_of(&after.asked()).len();
         tell_as(&mut tx, "tightened", &after, &said::tightened(&after, possible), now).await?;
     }
     tx.commit().await?;

@@ -134,7 +134,8 @@ pub(super) async fn append(
             tracing::error!("the head of the audit chain was changed by hand; audit verify tells more");
             let said = head.map_or(0, |head| head.seq);
             let note = Entry::alone(Deed::HeadChanged, now).with("head", said);
-            (present, end(connection, present).await?, Some(note))
+            let newest = signing.newest();
+            (newest, end(connection, newest).await?, Some(note))
         }
     };
     let nothing_new = note.is_none() && entries.is_empty();

@@ -27,13 +27,19 @@ pub(super) enum Turn<'a> {
     GoOn(&'a ChainKey),
     /// From here on it is under the present key.
     Change,
-    /// It was under the present key before, and ends under the previous one: by hand.
+    /// It was under the newer key before, and ends under the older one: by hand.
     Back,
 }
 
 impl Signing {
     pub fn new(keys: Rotating<ChainKey>) -> Self {
         Self { keys, under_present: AtomicBool::new(false), previous_is_newer: AtomicBool::new(false) }
+    }
+
+    /// The key that came last, as far as this process has seen.
+    pub fn newest(&self) -> &ChainKey {
+        let newer = self.keys.previous.as_ref().filter(|_| self.previous_is_newer.load(Ordering::Relaxed));
+        newer.unwrap_or(&self.keys.present)
     }
 
     /// Whether this is the name of one of the keys.
@@ -44,6 +50,9 @@ impl Signing {
     /// How a chain goes on that ends with `head`; `None` where neither key has sealed that.
     pub async fn turn(&self, connection: &mut AnyConnection, head: &Head) -> Result<Option<Turn<'_>>, StoreError> {
         let previous = match (self.keys.find(|key| key.sealed(head)), &self.keys.previous) {
+            (Some(Generation::Present), _) if self.previous_is_newer.load(Ordering::Relaxed) => {
+                return Ok(Some(Turn::Back));
+            }
             (Some(Generation::Present), _) => {
                 self.under_present.store(true, Ordering::Relaxed);
                 return Ok(Some(Turn::GoOn(&self.keys.present)));

@@ -177,8 +177,8 @@ pub fn tier(broadcast: &Broadcast) -> Option<Text> {
 }
 
 /// To the author of a broadcast that waits for its approvals: what it takes by rules that have become stricter, of which
-/// `possible` people could give one.
-pub fn tightened(broadcast: &Broadcast, possible: usize) -> Text {
+/// `possible` people could give one; `None` where a list of them was not read yet.
+pub fn tightened(broadcast: &Broadcast, possible: Option<usize>) -> Text {
     let (id, terms, required) = (&broadcast.id, &broadcast.terms, broadcast.required);
     let mut needs = needs(required, terms.type_headcount, true);
     if terms.cooling_off_ms > 0 {
@@ -190,7 +190,8 @@ pub fn tightened(broadcast: &Broadcast, possible: usize) -> Text {
         format!("群发 {id} 还没有通过，而审批规则变严了，现在需要：{}。", needs.zh),
         format!("Broadcast {id} is not approved yet and the rules have become stricter; it needs: {}.", needs.en),
     );
-    if usize::try_from(required).is_ok_and(|required| possible < required) {
+    let too_few = possible.filter(|possible| usize::try_from(required).is_ok_and(|required| *possible < required));
+    if let Some(possible) = too_few {
         said.zh.push_str(&format!("除你之外只有 {possible} 位审批人，所以它无法通过：请取消，或联系机器人的负责人。"));
         said.en.push_str(&format!(
             " Besides you only {possible} could approve, so it cannot be approved: cancel it, or ask whoever runs this bot."
@@ -200,6 +201,21 @@ pub fn tightened(broadcast: &Broadcast, possible: usize) -> Text {
         said.en.push_str(" Whoever has to approve has its card, and approvals so far still count.");
     }
     said
+}
+
+/// What the author is told where approvers have gone and too few are left.
+pub fn too_few_left(broadcast: &Broadcast, possible: usize) -> Text {
+    let (id, required) = (&broadcast.id, broadcast.required);
+    Text::new(
+        format!(
+            "群发 {id} 现在无法通过：需要 {required} 人审批，而除你之外只剩 {possible} 位审批人。请取消，或联系机器人的负责人。"
+        ),
+        format!(
+            "Broadcast {id} cannot be approved any more: it needs {}, and besides you only {} left. Cancel it, or ask whoever runs this bot.",
+            count(required, "approval"),
+            format_args!("{} {}", count(possible, "approver"), agree(possible, "is", "are")),
+        ),
+    )
 }
 
 fn needs(approvals: u32, type_headcount: bool, to_author: bool) -> Text {

@@ -246,6 +246,18 @@ async fn a_replica_that_is_told_of_the_new_key_follows_the_others_to_it_and_does
     .await;
 }
 
+/// Somebody with the database and the old key writes one more row under it, of that number, and a head that fits.
+async fn forge_one_more(stage: &Stage, seq: i64) -> anyhow::Result<()> {
+    let old = derived(stage);
+    let last = stage.rows(&format!("select mac from audit where seq = {}", seq - 1)).await?;
+    let row = AuditRow::of(&Entry::alone(Deed::Approved, SystemClock.now()), seq, last[0].try_get("mac")?, &old);
+    let head = old.head(seq, &row.mac);
+    let put = "insert into audit (seq, at, broadcast, actor, deed, version, fingerprint, detail, key_id, mac)";
+    let (at, mac, id, seal) = (row.at.0, &row.mac, old.id(), &head.seal);
+    stage.sql(format!("{put} values ({seq}, {at}, '', '', 'approved', 0, '', '{{}}', '{id}', '{mac}')")).await?;
+    stage.sql(format!("update audit_head set seq = {seq}, mac = '{mac}', key_id = '{id}', seal = '{seal}'")).await
+}
+
 /// Somebody with the database and the old key changes a row and signs all that follow under it; or writes one more.
 async fn forge(stage: &Stage, changed: Option<i64>, upto: i64) -> anyhow::Result<()> {
     let old = derived(stage);
@@ -290,22 +302,35 @@ async fn whoever_knows_the_old_key_cannot_append_and_the_bot_does_not_take_it_up
     story(async |stage| {
         key_changed(stage).await?;
         stage.whole_chain = false;
-        let old = derived(stage);
-        let last: String = stage.rows("select mac from audit where seq = 8").await?[0].try_get("mac")?;
-        let row = AuditRow::of(&Entry::alone(Deed::Approved, SystemClock.now()), 9, &last, &old);
-        let head = old.head(9, &row.mac);
-        let put = "insert into audit (seq, at, broadcast, actor, deed, version, fingerprint, detail, key_id, mac)";
-        let (at, mac, id) = (row.at.0, &row.mac, old.id());
-        stage.sql(format!("{put} values (9, {at}, '', '', 'approved', 0, '', '{{}}', '{id}', '{mac}')")).await?;
-        let seal = &head.seal;
-        let heads = format!("update audit_head set seq = 9, mac = '{mac}', key_id = '{id}', seal = '{seal}'");
-        stage.sql(heads).await?;
+        forge_one_more(stage, 9).await?;
         ensure!(matches!(stage.chain().await?, Finding::OldKey { seq: 9, .. }), "{:?}", stage.chain().await?);
         stage.restart().await?;
         proposal(stage, "王芳", "照常").await?;
         let rows = stage.audit().await?;
         ensure!(rows[9]["deed"] == "head-changed" && rows[9]["key_id"] == rows[7]["key_id"], "{}", rows[9]);
         ensure!(matches!(stage.chain().await?, Finding::OldKey { seq: 9, .. }));
+        Ok(())
+    })
+    .await;
+}
+
+/// One that still starts with the old key as its present one, as in the first of the two rounds of a change.
+#[tokio::test]
+async fn nor_does_a_replica_that_has_followed_the_others_to_the_new_key() {
+    story(async |stage| {
+        key_changed(stage).await?;
+        stage.whole_chain = false;
+        let new = stage.chain_keys()?.present;
+        stage.bot.stop().await;
+        let keys = Rotating { present: derived(stage), previous: Some(new) };
+        let told = Store::open(stage.database_url(), keys).await?;
+        append(&told, 0).await?;
+        forge_one_more(stage, 10).await?;
+        append(&told, 0).await?;
+        told.close().await;
+        stage.restart().await?;
+        let rows = stage.audit().await?;
+        ensure!(rows[10]["deed"] == "head-changed" && rows[10]["key_id"] == rows[7]["key_id"], "{}", rows[10]);
         Ok(())
     })
     .await;

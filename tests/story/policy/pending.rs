@@ -157,3 +157,22 @@ async fn a_new_approver_gets_the_cards_of_what_waits() {
     })
     .await;
 }
+
+/// Rules that are as strict as before, and fewer people to keep them: the author need not wait for the deadline.
+#[tokio::test]
+async fn an_author_hears_that_too_few_approvers_are_left() {
+    let company = Company::small();
+    let (own, others) = (id(&company, "王芳"), format!("{},{}", id(&company, "王芳"), id(&company, "赵磊")));
+    story_with(&[("BROADCAST_APPROVERS", &others)], company, async |stage| {
+        let card = proposal(stage, "王芳", "没有人能通过").await?;
+        let said = format!("群发 {} 现在无法通过：需要 1 人审批，而除你之外只剩 0 位审批人", Stage::id_on(&card));
+        assert_eq!(told(stage, "王芳", &said), 0);
+        for _ in 0..2 {
+            stage.restart_with(&[("BROADCAST_APPROVERS", &own)]).await?;
+            stage.settle().await?;
+        }
+        assert_eq!((told(stage, "王芳", &said), state(stage, &card).await?), (1, State::Pending), "once");
+        Ok(())
+    })
+    .await;
+}
