@@ -165,10 +165,7 @@ async fn act(
         // Batch by batch, or with the rest cancelled, what it repairs may have been taken back since it was proposed.
         Action::Approve if recall::source_is_taken_back(tx, before).await? => Err(Stale::SourceRecalled),
         Action::Approve => {
-            // Whoever may no longer approve does not count any more either, and rules that have become stricter do.
-            let (policy, asked) = (app.policy(), before.asked());
-            let mut broadcast = broadcast.tightened(&policy);
-            broadcast.approvals.retain(|approval| policy.still_counts(&approval.by, &asked));
+            let broadcast = broadcast.judged_by(&app.policy());
             let typed = broadcast.typed_right(press.headcount);
             let approved = broadcast.approve(person, press.version, now);
             approved.and_then(|after| typed.map(|()| after))

@@ -19,8 +19,8 @@ pub async fn remind(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
     }
     let until = moment(broadcast.deadline(), &app.zone);
     let policy = app.policy();
-    let required = broadcast.clone().tightened(&policy).required;
-    let missing = u64::from(required).saturating_sub(broadcast.approvals.len() as u64);
+    let judged = broadcast.clone().judged_by(&policy);
+    let missing = u64::from(judged.required).saturating_sub(judged.approvals.len() as u64);
     // On hold it waits for its author alone.
     let held = broadcast.hold.is_some();
     if !held {

@@ -269,7 +269,7 @@ impl Policy {
 
     /// Distinct approvers needed for so many people, never counting the author. 0: the author decides on the card.
     pub fn approvals_for(&self, heads: Option<u64>) -> u32 {
-        self.rules.size(heads).map_or(self.approvals_required, |(size, _)| size.approvals)
+        self.of_size(heads).approvals
     }
 
     /// How long a broadcast may wait for its approvals.

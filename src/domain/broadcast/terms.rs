@@ -1,6 +1,6 @@
 //! What the rules ask of a broadcast, and who has a say in it.
 
-use super::{Broadcast, Stale, State};
+use super::{Approval, Broadcast, Stale, State};
 use crate::domain::audience::{Audience, Headcount};
 use crate::domain::batch::Batch;
 use crate::domain::hold::HoldCause;
@@ -48,6 +48,15 @@ impl Broadcast {
         self.terms = policy.tightened(&self.asked(), &self.terms);
         self.required = self.required.max(self.terms.approvals);
         self
+    }
+
+    /// The same, judged by the rules of now: stricter ones hold, and approvals of those who may no longer give one do
+    /// not count.
+    pub fn judged_by(mut self, policy: &Policy) -> Self {
+        let given = std::mem::take(&mut self.approvals);
+        let counts = |approval: &Approval| policy.still_counts(&approval.by, &self.asked());
+        let approvals = given.into_iter().filter(counts).collect();
+        Self { approvals, ..self.tightened(policy) }
     }
 
     /// The calls it consists of, in their order.

@@ -218,7 +218,7 @@ impl Policy {
     }
 
     /// What so many people alone ask for.
-    fn of_size(&self, heads: Option<u64>) -> Terms {
+    pub(super) fn of_size(&self, heads: Option<u64>) -> Terms {
         let mut terms = Terms { approvals: self.approvals_required, ..Terms::default() };
         if let Some((size, above)) = self.rules.size(heads) {
             terms.approvals = size.approvals;

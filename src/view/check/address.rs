@@ -41,7 +41,7 @@ pub fn answered(url: &str, knock: &Knock) -> Text {
         Knock::Status(status) => (format!("应答 HTTP {status}"), format!("answers HTTP {status}")),
         Knock::Silent(why) => {
             let Text { zh, en } = because(*why);
-            (format!("从这台机器看，外网地址不通：{zh}。机器人和代理在运行吗？"), format!("seen from this machine, nobody answers: {en}. Do bot and proxy run?"))
+            (format!("从这台机器看，外网地址不通：{zh}。请确认机器人和代理都在运行"), format!("seen from this machine, nobody answers: {en}. See that bot and proxy run"))
         }
     };
     Text::new(format!("{url} {zh}。"), format!("{url} {en}."))

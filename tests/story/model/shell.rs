@@ -41,8 +41,7 @@ pub(super) fn press(tx: &mut Tx, policy: &Policy, press: &Press, now: Timestamp)
     let moved = match press.action {
         Action::Pick => return pick(tx, press.version, now),
         Action::Approve => {
-            let mut broadcast = broadcast.tightened(policy);
-            broadcast.approvals.retain(|approval| policy.still_counts(&approval.by, &before.asked()));
+            let broadcast = broadcast.judged_by(policy);
             broadcast.approve(press.person, press.version, now)
         }
         Action::Reject => broadcast.reject(press.person, None, press.version, now),
