@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use feishu_broadcast::app::progress;
+use feishu_broadcast::store::broadcasts::Which;
 use serde_json::Value;
 
 use crate::approve::{HOUR, press, proposal};
-use crate::sandbox::{ChatMessage, Company, Fault};
+use crate::sandbox::{ChatMessage, Company, Fault, When, Wire};
 use crate::stage::{Stage, story, story_with};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -201,6 +203,42 @@ async fn reads_are_counted_where_they_cannot_be_asked_for_alone() {
         stage.tenant.clear_faults();
         let card = stage.card_of("王芳")?;
         assert!(card.text.contains("已读 1 人"), "{}", card.text);
+        Ok(())
+    })
+    .await;
+}
+
+/// One asks and waits; a press of 刷新 is asked and answered before. The older answer comes last.
+#[tokio::test]
+async fn an_answer_that_was_overtaken_takes_no_reads_back() {
+    story(async |stage| {
+        let app = &stage.bot.app;
+        proposal(stage, "王芳", "谁先回答").await?;
+        press(stage, "赵磊", "approve").await?;
+        stage.settle().await?;
+        minutes(stage, 2).await?;
+        let read = async || -> anyhow::Result<u64> {
+            let recent = app.store.recent(None, Which::All).await?;
+            let batches = app.store.batches(&recent[0].id).await?;
+            Ok(batches[0].progress.map_or(0, |progress| progress.read))
+        };
+        let slow = Wire::SlowBody(Duration::from_secs(5));
+        stage.tenant.fault(Fault::wire("batch.read_user", When::AfterAccept, slow));
+        press(stage, "王芳", "refresh").await?;
+        let asked = read_users(stage);
+        let overtaking = async {
+            while read_users(stage) == asked {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            stage.person("陈晨").reads();
+            press(stage, "王芳", "refresh").await?;
+            progress::step(app).await?;
+            read().await
+        };
+        let (slow, overtaking) = tokio::join!(progress::step(app), overtaking);
+        slow?;
+        assert_eq!((overtaking?, read_users(stage) - asked), (1, 2));
+        assert_eq!(read().await?, 1, "an older answer was written over a newer one");
         Ok(())
     })
     .await;

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use feishu_broadcast::app;
 use feishu_broadcast::domain::broadcast::State;
 use feishu_broadcast::domain::ids::BroadcastId;
 
 use super::{id, ruled};
 use crate::approve::{actions, press, proposal, three_approvers};
-use crate::sandbox::{ChatMessage, Company, Press};
+use crate::sandbox::{ChatMessage, Company, Fault, Press, When, Wire};
 use crate::stage::{Stage, story_with};
 
 const ALONE: &str = "[[size]]\napprovals = 0\n";
@@ -93,6 +94,36 @@ async fn an_approval_is_held_to_the_rules_of_its_own_moment() {
             assert_eq!((state(stage, &card).await?, stage.tenant.tasks().len()), (State::Scheduled, 0));
             stage.later(Duration::from_secs(11 * 60)).await?;
             assert_eq!(stage.person("陈晨").inbox().len(), 1);
+            Ok(())
+        },
+    )
+    .await;
+}
+
+/// A look-up takes its time; what comes of it is pending under the rules that are in force by then.
+#[tokio::test]
+async fn a_draft_is_held_to_rules_that_changed_while_its_people_were_looked_up() {
+    ruled(
+        three_approvers(),
+        |_| ALONE.to_owned(),
+        async |stage, rules| {
+            stage.authorize("王芳").await?;
+            let slow = Wire::SlowBody(Duration::from_secs(5));
+            stage.tenant.fault(Fault::wire("departments.search", When::AfterAccept, slow));
+            let meanwhile = async {
+                while stage.tenant.calls_to("departments.search").is_empty() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                rules.write(STRICT);
+                app::rules::step(&stage.bot.app).await;
+                app::tighten::step(&stage.bot.app).await
+            };
+            let (card, looked) = tokio::join!(stage.propose("王芳", "/broadcast 销售部 边查边改"), meanwhile);
+            assert_eq!(looked?, app::Step::Idle, "nothing was pending by then");
+            assert!(card?.text.contains("需要 2 人通过"), "{}", stage.card_of("王芳")?.text);
+            for name in ["赵磊", "周明", "何静"] {
+                assert!(stage.card_of(name)?.text.contains("边查边改"), "{name} was not asked");
+            }
             Ok(())
         },
     )
