@@ -93,9 +93,7 @@ async fn desk(app: &App, claim: &Claim, event: Event) -> Result<(), Trouble> {
 
 /// Ends an event that leads to nothing.
 pub async fn end(app: &App, claim: &Claim) -> Result<(), StoreError> {
-    let mut tx = app.store.begin().await?;
-    tx.finish_event(claim).await?;
-    tx.commit().await
+    app.store.drop_event(claim).await
 }
 
 /// Whether what was written tells the language of its writer. What is broadcast may be in a language for others: of
@@ -108,12 +106,12 @@ fn learns(command: Option<CommandName>, written: Language, remembered: Option<La
 }
 
 async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Result<(), Trouble> {
-    if recalled::before(app, claim, &message.message_id).await? {
-        return Ok(());
-    }
     // Where nobody is mentioned, the bot is not.
     if message.chat == ChatKind::Group && message.mentions.is_empty() {
         return Ok(end(app, claim).await?);
+    }
+    if recalled::before(app, claim, &message.message_id).await? {
+        return Ok(());
     }
     let bot = match message.chat {
         ChatKind::Group => Some(app.bot_open_id().await?),

@@ -1,6 +1,6 @@
 //! What Feishu pushed: stored once by [`super::accept`], worked on until done, remembered for a week.
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, Tx};
 use crate::domain::ids::{OpenId, Timestamp};
@@ -102,6 +102,15 @@ impl Store {
         }))
     }
 
+    /// Ends an event that led to nothing. Nothing waits for the disk: where the end is lost with the power, the event is
+    /// worked on again and leads to nothing again.
+    ///
+    /// # Errors
+    /// As [`Tx::finish_event`].
+    pub async fn drop_event(&self, claim: &Claim) -> Result<(), StoreError> {
+        leave(&mut *self.writer().await?, claim, "done").await
+    }
+
     /// Says that an event is still being worked on; whether it is still this claim's.
     pub async fn renew_event(&self, claim: &Claim, lease_until: Timestamp) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
@@ -170,7 +179,7 @@ impl Tx {
     /// # Errors
     /// `Conflict` when the lease was lost: somebody else works on it, so nothing of this transaction may stay.
     pub async fn finish_event(&mut self, claim: &Claim) -> Result<(), StoreError> {
-        self.leave(claim, "done").await
+        leave(self.connection(), claim, "done").await
     }
 
     /// Ends an event that could not be worked on; its author is told in the same transaction.
@@ -178,18 +187,7 @@ impl Tx {
     /// # Errors
     /// As [`Self::finish_event`].
     pub async fn give_up_event(&mut self, claim: &Claim) -> Result<(), StoreError> {
-        self.leave(claim, "given-up").await
-    }
-
-    async fn leave(&mut self, claim: &Claim, state: &str) -> Result<(), StoreError> {
-        let done =
-            sqlx::query("update inbox set state = $3, body = '' where key = $1 and fence = $2 and state = 'taken'")
-                .bind(&claim.key)
-                .bind(claim.fence)
-                .bind(state)
-                .execute(self.connection())
-                .await?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+        leave(self.connection(), claim, "given-up").await
     }
 
     /// Keeps others from this event until the transaction ends: whoever authorizes its person meanwhile waits, and
@@ -260,4 +258,14 @@ impl Tx {
         .await?;
         Ok(done.rows_affected())
     }
+}
+
+async fn leave(connection: &mut AnyConnection, claim: &Claim, state: &str) -> Result<(), StoreError> {
+    let done = sqlx::query("update inbox set state = $3, body = '' where key = $1 and fence = $2 and state = 'taken'")
+        .bind(&claim.key)
+        .bind(claim.fence)
+        .bind(state)
+        .execute(connection)
+        .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }

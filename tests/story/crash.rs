@@ -58,24 +58,51 @@ enum Place {
 const MOMENTS_MAX: usize = 200;
 
 /// One life after the other, each dying later than the one before, until the step gets through several times: an answer
-/// that is there at once carries it over a place to die at, and the next life may stop there.
+/// that is there at once carries it over a place to die at, and the next life may stop there. `life` returns whether the
+/// step got through alive.
 ///
-/// Even moments lead to no other state of the disk than the odd ones beside them, except where a call is cut while it
-/// is written: they are left to the long run everywhere but there.
-async fn dying_at(place: Place) {
-    let long = std::env::var_os("LONG").is_some();
-    let mut survivals = if long { 12 } else { 2 };
-    let moments = (0..MOMENTS_MAX).filter(|moment| long || place == Place::Dispatch || !moment.is_multiple_of(2));
-    story(async |stage| {
-        for moment in moments {
-            let finished = life(stage, place, moment).await.with_context(|| format!("{place:?} at moment {moment}"))?;
-            survivals -= usize::from(finished);
-            if survivals == 0 {
-                println!("{place:?}: {moment} moments to die at, on {:?}", stage.bot.app.store.engine());
-                return Ok(());
-            }
+/// The long run dies at every moment. The short one leaves out the even ones, which lead to no other state of the disk
+/// than the odd ones beside them; and of those, where a step has a place to die at in every statement's journey to a
+/// server and back, it takes each third.
+pub(crate) async fn die_later_each_time(
+    stage: &mut Stage,
+    step: &str,
+    life: impl AsyncFnMut(&mut Stage, usize) -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let stride = match stage.bot.app.store.engine() {
+        Engine::Sqlite => 2,
+        Engine::Postgres => 6,
+    };
+    die_each(stage, step, stride, life).await
+}
+
+async fn die_each(
+    stage: &mut Stage,
+    step: &str,
+    stride: usize,
+    mut life: impl AsyncFnMut(&mut Stage, usize) -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let (stride, mut survivals) = if std::env::var_os("LONG").is_some() { (1, 12) } else { (stride, 2) };
+    let first = usize::from(stride > 1);
+    for moment in (first..MOMENTS_MAX).step_by(stride) {
+        let finished = life(stage, moment).await.with_context(|| format!("{step} at moment {moment}"))?;
+        survivals -= usize::from(finished);
+        if survivals == 0 {
+            println!("{step}: {moment} moments to die at, on {:?}", stage.bot.app.store.engine());
+            return Ok(());
         }
-        anyhow::bail!("{place:?} never finished")
+    }
+    anyhow::bail!("{step} never finished")
+}
+
+async fn dying_at(place: Place) {
+    story(async |stage| {
+        let step = format!("{place:?}");
+        match place {
+            // A call that is cut while it is written: there even moments are moments of their own.
+            Place::Dispatch => die_each(stage, &step, 1, async |stage, moment| life(stage, place, moment).await).await,
+            _ => die_later_each_time(stage, &step, async |stage, moment| life(stage, place, moment).await).await,
+        }
     })
     .await;
 }

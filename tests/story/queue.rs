@@ -29,7 +29,7 @@ async fn with_store(play: impl AsyncFnOnce(&Store, &str) -> anyhow::Result<()>) 
     let store = open(&database.url).await.expect("the store opens");
     play(&store, &database.url).await.expect("the story ends well");
     store.close().await;
-    database.remove().await.expect("the story's schema can be dropped");
+    database.remove().await.expect("the story's database can be dropped");
 }
 
 fn letter(to: &str, number: usize) -> Letter {

@@ -11,7 +11,7 @@ use feishu_broadcast::store::broadcasts::Which;
 use serde_json::json;
 
 use crate::approve::{HOUR, actions, press, proposal};
-use crate::crash::die;
+use crate::crash::{die, die_later_each_time};
 use crate::policy::{ruled, sales_only};
 use crate::sandbox::{ChatMessage, Company, Fault, Press};
 use crate::stage::{Stage, story, story_with};
@@ -488,11 +488,9 @@ async fn a_correction_is_one_of_the_days_broadcasts() {
 
 #[tokio::test]
 async fn wherever_the_machine_dies_it_is_taken_back() {
-    let long = std::env::var_os("LONG").is_some();
     for pressing in [true, false] {
         story(async |stage| {
-            let mut survivals = if long { 12 } else { 2 };
-            for moment in (0..200).filter(|moment| long || moment % 2 == 1) {
+            die_later_each_time(stage, &format!("a recall, pressing {pressing}"), async |stage, moment| {
                 let words = format!("第{moment}次");
                 let card = proposal(stage, "王芳", &words).await?;
                 press(stage, "赵磊", "approve").await?;
@@ -520,13 +518,9 @@ async fn wherever_the_machine_dies_it_is_taken_back() {
                 let last = stage.person("陈晨").inbox().pop().expect("a copy");
                 anyhow::ensure!(last.text == words && last.recalled, "moment {moment}: {last:?}");
                 anyhow::ensure!(told(stage, &format!("{} 已撤回", Stage::id_on(&card))) == 1, "moment {moment}: told");
-                survivals -= usize::from(finished);
-                if survivals == 0 {
-                    println!("a recall, pressing {pressing}: {moment} moments to die at");
-                    return Ok(());
-                }
-            }
-            anyhow::bail!("it never finished")
+                Ok(finished)
+            })
+            .await
         })
         .await;
     }

@@ -10,6 +10,7 @@ use feishu_broadcast::domain::ids::{OpenId, Timestamp};
 use feishu_broadcast::store::pace::Ring;
 use futures_util::future::join_all;
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 
 use crate::kill::two_minutes_pass;
 use crate::program::Running;
@@ -189,9 +190,12 @@ async fn a_word_from_one_of_them_wakes_the_others() -> anyhow::Result<()> {
         return Ok(());
     }
     let data = tempfile::tempdir()?;
-    let (database, stranger) = (Database::new(data.path()).await?, Database::new(data.path()).await?);
+    let database = Database::new(data.path()).await?;
     let (one, other) = (open(&database.url).await?, open(&database.url).await?);
-    let elsewhere = open(&stranger.url).await?;
+    // Another company's bot in a schema of its own on the same database.
+    let mut admin = PgConnection::connect(&database.url).await?;
+    sqlx::query("create schema stranger").execute(&mut admin).await?;
+    let elsewhere = open(&format!("{}?options[search_path]=stranger", database.url)).await?;
     let mut ear = other.listen().await?.context("PostgreSQL has notices")?;
     let mut heard = async || tokio::time::timeout(Duration::from_millis(500), ear.next()).await;
     one.tell_replicas().await?;
@@ -201,7 +205,7 @@ async fn a_word_from_one_of_them_wakes_the_others() -> anyhow::Result<()> {
     for store in [one, other, elsewhere] {
         store.close().await;
     }
-    stranger.remove().await?;
+    admin.close().await?;
     database.remove().await
 }
 
@@ -210,8 +214,7 @@ async fn all_of_them_may_bring_the_store_up_to_date_at_once() -> anyhow::Result<
     if no_postgres() {
         return Ok(());
     }
-    let data = tempfile::tempdir()?;
-    let database = Database::new(data.path()).await?;
+    let database = Database::empty().await?;
     for store in join_all((0..5).map(|_| open(&database.url))).await {
         let store = store.context("one of five could not open the store")?;
         store.ping().await?;

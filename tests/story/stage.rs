@@ -39,6 +39,10 @@ const BEAT: Duration = Duration::from_secs(8 * 60);
 /// Cranks before a story is called endless.
 const CRANKS_MAX: usize = 2000;
 
+/// How much time passes before a story in which nothing is to be done is looked at once more: longer than any card
+/// waits for.
+const A_MOMENT: Duration = Duration::from_millis(6400);
+
 /// The machine's clock, moved by the tenant.
 struct TenantClock(Arc<AtomicI64>);
 
@@ -63,34 +67,49 @@ pub struct Stage {
     pub whole_chain: bool,
 }
 
-/// The database of one story: a SQLite file, or a schema of its own on the PostgreSQL of `TEST_POSTGRES_URL`.
+/// The database of one story: a SQLite file, or a database on the server of `TEST_POSTGRES_URL`.
 pub struct Database {
     pub url: String,
-    schema: Option<(String, String)>,
+    on_server: Option<OnServer>,
+}
+
+struct OnServer {
+    server: String,
+    name: String,
 }
 
 impl Database {
+    /// With every table in place. On a server it is a copy: what one story creates and drops is then no concern of the
+    /// connections of the others, which would forget what they know of tables each time.
     pub async fn new(directory: &std::path::Path) -> anyhow::Result<Self> {
-        let Ok(server) = std::env::var("TEST_POSTGRES_URL") else {
-            return Ok(Self { url: format!("sqlite://{}", directory.join("story.db").display()), schema: None });
-        };
+        match std::env::var("TEST_POSTGRES_URL") {
+            Ok(server) => Self::on_server(server, MIGRATED.get_or_try_init(migrated).await?).await,
+            Err(_) => Ok(Self { url: format!("sqlite://{}", directory.join("story.db").display()), on_server: None }),
+        }
+    }
+
+    /// Without tables, on a server.
+    pub async fn empty() -> anyhow::Result<Self> {
+        Self::on_server(std::env::var("TEST_POSTGRES_URL")?, "template1").await
+    }
+
+    async fn on_server(server: String, template: &str) -> anyhow::Result<Self> {
         let mut bytes = [0; 8];
         SystemClock.random(&mut bytes);
-        let schema = format!("story_{}", hex::encode(bytes));
-        let mut connection = PgConnection::connect(&server).await?;
-        sqlx::query(sqlx::AssertSqlSafe(format!("create schema {schema}"))).execute(&mut connection).await?;
-        connection.close().await?;
-        let joint = if server.contains('?') { '&' } else { '?' };
-        Ok(Self { url: format!("{server}{joint}options[search_path]={schema}"), schema: Some((server, schema)) })
+        let name = format!("story_{}", hex::encode(bytes));
+        on_server(&server, format!("create database {name} template {template}")).await?;
+        Ok(Self { url: database_url(&server, &name)?, on_server: Some(OnServer { server, name }) })
     }
 
     /// Everything in it, as bytes to search in. Empty for SQLite, whose files the stage reads itself.
     pub async fn dump(&self) -> anyhow::Result<Vec<u8>> {
-        let Some((server, schema)) = &self.schema else { return Ok(Vec::new()) };
-        let mut connection = PgConnection::connect(server).await?;
+        if self.on_server.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut connection = PgConnection::connect(&self.url).await?;
         let mut all = Vec::new();
         for table in ["inbox", "broadcasts", "batches", "cards", "letters", "authorizations", "audit"] {
-            let rows = sqlx::query(sqlx::AssertSqlSafe(format!("select t::text as t from {schema}.{table} t")));
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!("select t::text as t from {table} t")));
             for row in rows.fetch_all(&mut connection).await? {
                 all.extend(row.try_get::<String, _>("t")?.into_bytes());
             }
@@ -99,11 +118,31 @@ impl Database {
     }
 
     pub async fn remove(&self) -> anyhow::Result<()> {
-        let Some((server, schema)) = &self.schema else { return Ok(()) };
-        let mut connection = PgConnection::connect(server).await?;
-        sqlx::query(sqlx::AssertSqlSafe(format!("drop schema {schema} cascade"))).execute(&mut connection).await?;
-        Ok(())
+        let Some(OnServer { server, name }) = &self.on_server else { return Ok(()) };
+        on_server(server, format!("drop database {name} with (force)")).await
     }
+}
+
+/// The name of the database that every story's is a copy of: made once by this process.
+static MIGRATED: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
+
+async fn migrated() -> anyhow::Result<String> {
+    let empty = Database::empty().await?;
+    open(&empty.url).await?.close().await;
+    Ok(empty.on_server.context("it is on a server")?.name)
+}
+
+async fn on_server(server: &str, statement: String) -> anyhow::Result<()> {
+    let mut connection = PgConnection::connect(server).await?;
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
+/// The address of another database on the same server.
+fn database_url(server: &str, name: &str) -> anyhow::Result<String> {
+    let mut url = url::Url::parse(server)?;
+    url.set_path(name);
+    Ok(url.into())
 }
 
 /// The key of a store that no bot opens.
@@ -146,7 +185,7 @@ pub async fn story_with(
     }
     stage.bot.stop().await;
     stage.tenant.close().await;
-    stage.database.remove().await.expect("the story's schema can be dropped");
+    stage.database.remove().await.expect("the story's database can be dropped");
 }
 
 impl Stage {
@@ -224,7 +263,7 @@ impl Stage {
 
     /// Does something to the database behind the bot's back.
     pub async fn sql(&self, statement: String) -> anyhow::Result<()> {
-        if self.database.schema.is_some() {
+        if self.database.on_server.is_some() {
             let mut connection = PgConnection::connect(&self.database.url).await?;
             sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
             return Ok(connection.close().await?);
@@ -282,17 +321,17 @@ impl Stage {
 
     /// Works until nothing is left to do now, nor in the few seconds that card updates wait for.
     pub async fn settle(&self) -> anyhow::Result<()> {
-        let mut quiet = 0;
+        let mut quiet = false;
         for _ in 0..CRANKS_MAX {
             if worker::work_once(&self.bot.app).await? == Step::Worked {
-                quiet = 0;
+                quiet = false;
                 continue;
             }
-            quiet += 1;
-            if quiet > 8 {
+            if quiet {
                 return Ok(());
             }
-            self.tenant.later(Duration::from_millis(800)).await;
+            quiet = true;
+            self.tenant.later(A_MOMENT).await;
         }
         anyhow::bail!("the bot does not come to rest")
     }

@@ -7,7 +7,7 @@ use feishu_broadcast::app::{dispatch, letters};
 
 use super::{replied, sent};
 use crate::approve::press;
-use crate::crash::die;
+use crate::crash::{die, die_later_each_time};
 use crate::sandbox::draft::Draft;
 use crate::sandbox::{Company, Fault};
 use crate::stage::{Stage, story, story_with};
@@ -225,12 +225,10 @@ async fn ids_of_several_calls_are_all_told() {
 
 #[tokio::test]
 async fn wherever_the_machine_dies_the_file_comes_once() {
-    let long = std::env::var_os("LONG").is_some();
     story(async |stage| {
         let csv = format!("open_id,姓名\n{}{}", good(stage), nobody(21));
         let said = sent(stage, Draft::file("file_v3_list", "名单.csv", csv.as_bytes())).await?;
-        let mut survivals = if long { 12 } else { 2 };
-        for moment in (0..200).filter(|moment| long || moment % 2 == 1) {
+        die_later_each_time(stage, "a file", async |stage, moment| {
             let before = files(stage).len();
             replied(stage, &said.message_id, &format!("/broadcast file 第{moment}次断电")).await?;
             press(stage, "赵磊", "approve").await?;
@@ -242,13 +240,9 @@ async fn wherever_the_machine_dies_the_file_comes_once() {
             stage.settle().await?;
             stage.later(2 * crate::stage::LEASES_OVER).await?;
             assert_eq!(files(stage).len(), before + 1, "moment {moment}");
-            survivals -= usize::from(finished);
-            if survivals == 0 {
-                println!("a file: {moment} moments to die at");
-                return Ok(());
-            }
-        }
-        anyhow::bail!("it never finished")
+            Ok(finished)
+        })
+        .await
     })
     .await;
 }

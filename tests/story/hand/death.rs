@@ -9,33 +9,18 @@ use feishu_broadcast::feishu::event::{self, EventKind};
 
 use super::{once, told};
 use crate::approve::{actions, press as presses, proposal};
-use crate::crash::die;
+use crate::crash::{die, die_later_each_time};
 use crate::sandbox::{Company, Press};
 use crate::stage::{Stage, story_with};
 
-/// Moments of one step before it is called endless.
-const MOMENTS_MAX: usize = 200;
-
-/// Dies later each time, until the step gets through twice. Even moments leave the disk as the odd ones beside them do.
-async fn dying(life: impl AsyncFn(&mut Stage, usize) -> anyhow::Result<bool>) {
+async fn dying(step: &str, life: impl AsyncFnMut(&mut Stage, usize) -> anyhow::Result<bool>) {
     let settings = [("APPROVAL_TTL", "2h")];
-    story_with(&settings, Company::small(), async |stage| {
-        let mut survived = 0;
-        for moment in (1..MOMENTS_MAX).step_by(2) {
-            let alive = life(stage, moment).await;
-            survived += usize::from(alive.with_context(|| format!("at moment {moment}"))?);
-            if survived == 2 {
-                return Ok(());
-            }
-        }
-        anyhow::bail!("it never finished")
-    })
-    .await;
+    story_with(&settings, Company::small(), async |stage| die_later_each_time(stage, step, life).await).await;
 }
 
 #[tokio::test]
 async fn while_a_command_is_recalled() {
-    dying(async |stage, moment| {
+    dying("a command is recalled", async |stage, moment| {
         let id = Stage::id_on(&proposal(stage, "王芳", &format!("第{moment}次撤回")).await?);
         let wang = stage.person("王芳");
         wang.recalls(&wang.last_said().context("the command")?).await;
@@ -50,7 +35,7 @@ async fn while_a_command_is_recalled() {
 
 #[tokio::test]
 async fn while_people_are_reminded() {
-    dying(async |stage, moment| {
+    dying("people are reminded", async |stage, moment| {
         let id = Stage::id_on(&proposal(stage, "王芳", &format!("第{moment}次提醒")).await?);
         for _ in 0..19 {
             stage.tenant.later(Duration::from_secs(5 * 60)).await;
@@ -71,7 +56,7 @@ async fn while_people_are_reminded() {
 
 #[tokio::test]
 async fn while_a_content_is_written_anew() {
-    dying(async |stage, moment| {
+    dying("a content is written anew", async |stage, moment| {
         let before = stage.person("陈晨").inbox().len();
         let words = format!("第{moment}版");
         let card = proposal(stage, "王芳", &words).await?;

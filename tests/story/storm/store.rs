@@ -4,22 +4,23 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection, Row, SqliteConnection};
 
+/// How the bot's connections are called on a server.
+const BOT: &str = "bot";
+
 /// The database of one day.
 #[derive(Clone)]
 pub(super) struct Memory {
     url: String,
-    /// The schema on PostgreSQL, by whose name the bot's connections are known as well.
-    schema: Option<String>,
+    /// Whether it is on a PostgreSQL server, where the bot's connections are known by a name.
+    on_server: bool,
 }
 
 impl Memory {
     pub(super) fn at(url: &str) -> Self {
-        let schema = url.split("[search_path]=").nth(1).map(str::to_owned);
-        let url = match &schema {
-            Some(schema) => format!("{url}&application_name={schema}"),
-            None => url.to_owned(),
-        };
-        Self { url, schema }
+        let on_server = url.starts_with("postgres");
+        let joint = if url.contains('?') { '&' } else { '?' };
+        let url = if on_server { format!("{url}{joint}application_name={BOT}") } else { url.to_owned() };
+        Self { url, on_server }
     }
 
     /// For `DATABASE_URL`.
@@ -51,20 +52,19 @@ impl Memory {
 
     /// Every connection of the bot is ended by the server; the embedded store is held instead.
     pub(super) async fn end_connections(&self, held: Duration) -> anyhow::Result<()> {
-        let (Some(mut other), Some(schema)) = (self.other_postgres().await?, &self.schema) else {
-            return self.hold(held).await;
-        };
-        sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1")
-            .bind(schema)
-            .execute(&mut other)
-            .await?;
+        let Some(mut other) = self.other_postgres().await? else { return self.hold(held).await };
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity \
+                   where application_name = $1 and datname = current_database()";
+        sqlx::query(end).bind(BOT).execute(&mut other).await?;
         Ok(other.close().await?)
     }
 
     /// A connection of our own, which does not look like the bot's.
     async fn other_postgres(&self) -> anyhow::Result<Option<PgConnection>> {
-        let Some(schema) = &self.schema else { return Ok(None) };
-        let url = self.url.replace(&format!("&application_name={schema}"), "&application_name=storm");
+        if !self.on_server {
+            return Ok(None);
+        }
+        let url = self.url.replace(&format!("application_name={BOT}"), "application_name=storm");
         Ok(Some(PgConnection::connect(&url).await?))
     }
 
