@@ -75,11 +75,15 @@ impl Bot {
             (Some(address), Some(metrics)) => Some((listen("METRICS_ADDR", address)?, address, metrics)),
             _ => None,
         };
-        let feishu = feishu(&config).map_err(|error| StartError::Client(error.to_string()))?;
+        // Beside the opening of the store: it reads every certificate that the machine trusts.
+        let settings = feishu_settings(&config);
+        let feishu = tokio::task::spawn_blocking(move || Feishu::new(settings));
         let door = door(&config);
+        let store = Store::open(&config.database_url, config.chain).await?;
+        let feishu = feishu.await.map_err(|error| StartError::Client(error.to_string()))?;
         let app = Arc::new(App::new(Parts {
-            store: Store::open(&config.database_url, config.chain).await?,
-            feishu,
+            store,
+            feishu: feishu.map_err(|error| StartError::Client(error.to_string()))?,
             clock,
             policy: config.policy,
             rules_file: config.policy_file.map(rules_file),
@@ -146,12 +150,16 @@ impl Bot {
 /// # Errors
 /// When this machine cannot do TLS.
 pub fn feishu(config: &Config) -> Result<Feishu, SetupError> {
-    Feishu::new(Settings {
+    Feishu::new(feishu_settings(config))
+}
+
+fn feishu_settings(config: &Config) -> Settings {
+    Settings {
         open_url: config.open_url.clone(),
         accounts_url: config.accounts_url.clone(),
         app_id: config.app_id.clone(),
         app_secret: config.app_secret.clone(),
-    })
+    }
 }
 
 /// With which the platform's pushes are let in.

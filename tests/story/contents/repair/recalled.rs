@@ -3,6 +3,7 @@
 use feishu_broadcast::domain::audit::Deed;
 use feishu_broadcast::domain::broadcast::State;
 use feishu_broadcast::domain::ids::BroadcastId;
+use serde_json::json;
 
 use super::{comes_back, company, copies, ended, resend, told};
 use crate::approve::{HOUR, press};
@@ -156,6 +157,30 @@ async fn a_repair_in_doubt_is_not_sent_again_once_its_source_is_taken_back() {
         assert!(again.contains("它补发的群发已被撤回"), "{again}");
         assert_eq!((copies(stage, &["甲"]), state(stage, &repair).await?), (vec![0], State::InDoubt));
         stage.person("王芳").presses(&now(stage, &repair), "settle").await.map_err(anyhow::Error::msg)?;
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_approval_looks_once_more_at_what_it_would_repair() {
+    story_with(&[], company(), async |stage| {
+        let (card, repair) = repaired(stage).await?;
+        let asked = stage.card_of("赵磊")?;
+        // Taken back by whatever way: here by none that would have stopped the repair as well.
+        let id = BroadcastId::parse(&Stage::id_on(&card)).expect("an id on the card");
+        let mut tx = stage.bot.app.store.begin().await?;
+        let before = tx.broadcast(&id).await?.expect("it was sent");
+        let mut after = serde_json::to_value(&before)?;
+        after["state"] = serde_json::to_value(State::Recalled)?;
+        after["revision"] = json!(before.revision + 1);
+        tx.update_broadcast(&serde_json::from_value(after)?, before.revision).await?;
+        tx.commit().await?;
+        let pressed = stage.person("赵磊").presses(&asked, "approve").await.map_err(anyhow::Error::msg)?;
+        assert!(pressed.says().contains("它补发的群发已被撤回"), "{}", pressed.says());
+        stage.later(HOUR).await?;
+        assert_eq!((copies(stage, &["甲"]), state(stage, &repair).await?), (vec![0], State::Pending));
+        press(stage, "赵磊", "reject").await?;
         Ok(())
     })
     .await;
