@@ -609,6 +609,19 @@ mod tests {
     }
 
     #[test]
+    fn what_its_author_has_stopped_is_not_held_to_be_sent_after_all() {
+        let mut sending = pending(1);
+        sending.state = State::Sending;
+        let under_way = Report { batches: 2, refused: 1, open: 1, sending: 1, ..Report::default() };
+        let stopped =
+            sending.clone().cancel(&open_id("ou_author"), &under_way, Timestamp(5)).expect("one may come back");
+        for cause in [HoldCause::Downtime, HoldCause::Restored] {
+            assert!(sending.clone().on_hold(cause, Timestamp(6)).is_some());
+            assert_eq!(stopped.clone().on_hold(cause, Timestamp(6)), None);
+        }
+    }
+
+    #[test]
     fn three_refusals_of_one_kind_in_a_row_hold_the_rest() {
         let mut sending = pending(1);
         sending.state = State::Sending;

@@ -85,6 +85,23 @@ async fn what_is_on_hold_can_be_cancelled_and_never_leaves() {
 }
 
 #[tokio::test]
+async fn what_was_stopped_is_not_asked_about_after_an_absence() {
+    story(async |stage| {
+        approved_not_sent(stage, "不发了").await?;
+        drop(dispatch::take(&stage.bot.app).await?.expect("a batch"));
+        let id = Stage::id_on(&stage.card_of("王芳")?);
+        stage.ask("王芳", &format!("/cancel {id}")).await?;
+        away(stage, 11 * MINUTE).await?;
+        stage.settle().await?;
+        assert_eq!(told(stage, "已暂停"), 0, "nothing of it could be sent any more");
+        assert_eq!(actions(stage, "王芳"), ["resend", "settle"], "whether it left is the only question");
+        press(stage, "王芳", "settle").await?;
+        stage.settle().await
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_short_absence_asks_nobody() {
     story(async |stage| {
         approved_not_sent(stage, "重启一下").await?;

@@ -90,12 +90,12 @@ impl Broadcast {
         Ok(self.moved(State::Expired))
     }
 
-    /// Puts a broadcast on hold that could still send something. `None` where there is nothing to hold: it has ended,
-    /// or waits for its author already. Only that the database was restored is said of one on hold as well: whatever
-    /// else it was held for may have been decided since.
+    /// Puts a broadcast on hold that could still send something. `None` where there is nothing to hold: it has ended, was
+    /// stopped or taken back and has only a call left that is on its way, or waits for its author already. Only that the
+    /// database was restored is said of one on hold as well: whatever else it was held for may have been decided since.
     pub fn on_hold(mut self, cause: HoldCause, now: Timestamp) -> Option<Self> {
         let said = self.hold.is_some_and(|held| held.cause == cause || cause != HoldCause::Restored);
-        if said || self.state.is_settled() {
+        if said || self.state.is_settled() || self.ending.is_some() {
             return None;
         }
         self.hold = Some(Hold { cause, since: now });
