@@ -1,6 +1,7 @@
 //! Every interleaving there is, for broadcasts of one and two batches: two approvers, the author with all their
-//! buttons and `/cancel`, the deadline, senders that claim, call and record, leases that run out, deaths between any
-//! two steps, presses delivered again, and transactions that have read before somebody else wrote.
+//! buttons, `/cancel` and `/recall`, the deadline, the time to leave at and the rest before it, the first wave and the
+//! others behind it, senders that claim, call and record, those who ask for what is wanted back, leases that run out,
+//! deaths between any two steps, presses delivered again, and transactions that have read before somebody else wrote.
 //!
 //! Nothing is drawn by lot: all worlds are visited, so what is promised here has no exception of this size. The values
 //! and their moves are the program's own; `shell` strings them together as `app` does, `ledger` holds the conditions of
@@ -14,6 +15,7 @@ mod promises;
 mod replay;
 mod search;
 mod shell;
+mod words;
 mod world;
 
 use std::collections::BTreeSet;
@@ -27,13 +29,28 @@ use feishu_broadcast::domain::broadcast::{Broadcast, Origin, State};
 use feishu_broadcast::domain::content::Content;
 use feishu_broadcast::domain::ids::{BroadcastId, ChatId, DepartmentId, MessageId, OpenId, Timestamp};
 use feishu_broadcast::domain::language::Language;
-use feishu_broadcast::domain::policy::Policy;
+use feishu_broadcast::domain::policy::{Canary, Policy, Share, Terms};
+use feishu_broadcast::domain::wave::Wave;
 
 use search::{By, Model, Seen, explore};
 use world::{Answer, Calls, Truth, World};
 
+const MINUTE: i64 = 60_000;
+
+/// When it was proposed.
+const START: Timestamp = Timestamp(0);
+
 /// From this moment on nobody can decide any more.
-const DEADLINE: Timestamp = Timestamp(1000);
+const DEADLINE: Timestamp = Timestamp(60 * MINUTE);
+
+/// The time to leave at, where there is one: near, so that the countdown is short.
+const LEAVES: Timestamp = Timestamp(2 * MINUTE);
+
+/// How long it rests, where the rules want that.
+const REST: Duration = Duration::from_secs(60);
+
+/// Batches that go ahead, where there is a first wave.
+const FIRST_WAVE: usize = 1;
 
 /// How much there is of everything. Worlds grow fast with each of these.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +73,18 @@ struct Size {
     senders: usize,
     /// Machines may stand still between claim and call for longer than their lease.
     standstill: bool,
+    /// It is to leave at a time of its own, and its author may think better of that.
+    at: bool,
+    /// It rests between the last approval and the first batch.
+    rest: bool,
+    /// The first batch goes ahead of the others.
+    wave: bool,
+    /// What was sent may be taken back, the whole or batch by batch.
+    recalls: bool,
+    /// Calls at a time that ask for a batch back.
+    askers: usize,
+    /// It is approved already: for what comes after that, where all of it would take too long.
+    approved: bool,
 }
 
 const ONE: Size = Size {
@@ -69,6 +98,12 @@ const ONE: Size = Size {
     refused: 0,
     senders: 3,
     standstill: false,
+    at: false,
+    rest: false,
+    wave: false,
+    recalls: false,
+    askers: 1,
+    approved: false,
 };
 
 /// The author is an approver as well: that must not help.
@@ -99,6 +134,9 @@ impl Play {
 
 fn proposed(size: &Size) -> Broadcast {
     let [author, ..] = people().clone();
+    let canary = Canary { first: Share::People(1), invalid_max: Share::Percent(5) };
+    let cooling_off_ms = if size.rest { u64::try_from(REST.as_millis()).expect("a minute") } else { 0 };
+    let terms = Terms { cooling_off_ms, canary: size.wave.then_some(canary), ..Terms::default() };
     let candidates = ["od-5", "od-6"].map(|id| DepartmentTarget::unverified(department(id))).to_vec();
     Broadcast {
         id: BroadcastId::parse("K7M2QX").expect("a plain id"),
@@ -113,11 +151,11 @@ fn proposed(size: &Size) -> Broadcast {
         questions: if size.question { vec![Question { typed: "客服部".into(), candidates }] } else { vec![] },
         fingerprint: String::new(),
         required: size.required,
-        terms: Default::default(),
+        terms,
         state: if size.question { State::NeedsChoice } else { State::Pending },
         version: 1,
         revision: 1,
-        created_at: Timestamp(0),
+        created_at: START,
         expires_at: DEADLINE,
         approvals: vec![],
         ending: None,
@@ -126,9 +164,9 @@ fn proposed(size: &Size) -> Broadcast {
         unaccepted: false,
         repaired: std::collections::BTreeMap::new(),
         repairs: None,
-        send_at: None,
+        send_at: size.at.then_some(LEAVES),
         wake_at: None,
-        wave: None,
+        wave: size.wave.then_some(Wave { batches: FIRST_WAVE, people: 1, over: false, since: None }),
         recall: None,
         corrected: None,
         corrects: None,
@@ -144,21 +182,30 @@ impl Model for Play {
         let Size { batches, refused, .. } = self.size;
         let mut ledger = shell::ledger(proposed(&self.size), batches + refused);
         let mut approved = vec![];
-        if refused > 0 {
+        if refused > 0 || self.size.approved {
             // In the middle of it: a way that is too long to be gone each time.
             let [_, ann, _] = people();
-            let broadcast = ledger.broadcast.approve(ann, 1, Timestamp(1)).expect("one approval is enough");
-            ledger.broadcast = Broadcast { state: State::Sending, ..broadcast };
+            let broadcast = ledger.broadcast.approve(ann, 1, START).expect("one approval is enough");
+            let state = if refused > 0 { State::Sending } else { broadcast.state };
+            ledger.broadcast = Broadcast { state, ..broadcast };
             for row in ledger.rows.iter_mut().take(refused) {
                 row.batch.state = BatchState::Sending;
                 row.batch.attempts = 1;
-                row.batch = row.batch.clone().settle(Answer::Refused.verdict(), None, Timestamp(1), 0);
+                row.batch = row.batch.clone().settle(Answer::Refused.verdict(), None, START, 0);
             }
             approved.push(ann.clone());
         }
         let calls = vec![Calls::default(); ledger.rows.len()];
-        let truth = Truth { approved, stopped: false, calls, pressed: None };
-        World { ledger: Rc::new(ledger), late: false, senders: vec![], truth }
+        let truth = Truth {
+            approved,
+            leaves: self.size.at.then_some(LEAVES),
+            released: START,
+            stopped: false,
+            taken_back: false,
+            calls,
+            pressed: None,
+        };
+        World { ledger: Rc::new(ledger), now: START, senders: vec![], askers: vec![], truth }
     }
 
     fn key(&self, world: &World) -> String {
@@ -179,12 +226,13 @@ impl Model for Play {
     }
 
     fn is_over(&self, world: &World) -> bool {
-        world.ledger.broadcast.state.is_settled()
+        world.ledger.broadcast.state.is_settled() && self.is_at_rest(world)
     }
 
     fn is_at_rest(&self, world: &World) -> bool {
         let broadcast = &world.ledger.broadcast;
-        self.is_over(world) || broadcast.state == State::InDoubt || broadcast.hold.is_some()
+        let waits = broadcast.state == State::InDoubt || broadcast.hold.is_some();
+        (broadcast.state.is_settled() || waits) && !broadcast.is_being_recalled()
     }
 }
 
@@ -243,6 +291,48 @@ fn refusal_after_refusal_stops_the_rest() {
 #[test]
 fn a_machine_stands_still_between_claim_and_call() {
     all(Size { standstill: true, ..ONE });
+}
+
+#[test]
+fn it_leaves_at_its_time_and_not_before() {
+    all(Size { at: true, retries: 0, resends: 0, ..ONE });
+    all(Size { at: true, rest: true, required: 2, required_today: 2, retries: 0, resends: 0, ..ONE });
+    all(Size { rest: true, required: 0, required_today: 0, retries: 0, resends: 0, ..ONE });
+    all(Size { at: true, holds: true, retries: 0, resends: 0, senders: 1, ..ONE });
+    if is_long() {
+        for required in 0..=2 {
+            all(Size { at: true, rest: true, holds: true, required, required_today: required, ..ONE });
+        }
+        all(Size { at: true, rest: true, question: true, ..ONE });
+        all(Size { at: true, rest: true, batches: 2, retries: 0, resends: 0, ..ONE });
+    }
+}
+
+#[test]
+fn the_first_wave_goes_ahead() {
+    all(Size { wave: true, batches: 2, approved: true, retries: 0, ..ONE });
+    all(Size { wave: true, batches: 2, approved: true, holds: true, retries: 0, resends: 0, senders: 2, ..ONE });
+    if is_long() {
+        all(Size { wave: true, batches: 2, ..ONE });
+        all(Size { wave: true, batches: 2, holds: true, at: true, rest: true, retries: 0, ..ONE });
+        all(Size { wave: true, batches: 3, approved: true, retries: 0, resends: 0, senders: 2, ..ONE });
+    }
+}
+
+#[test]
+fn what_was_sent_is_taken_back() {
+    all(Size { recalls: true, retries: 1, approved: true, askers: 2, ..ONE });
+    all(Size { recalls: true, batches: 2, approved: true, retries: 0, resends: 0, senders: 2, ..ONE });
+    all(Size { recalls: true, wave: true, batches: 2, approved: true, retries: 0, resends: 0, senders: 1, ..ONE });
+    if is_long() {
+        all(Size { recalls: true, retries: 2, resends: 2, holds: true, askers: 2, ..ONE });
+        all(Size { recalls: true, at: true, rest: true, ..ONE });
+        all(Size { recalls: true, batches: 2, approved: true, retries: 0, senders: 1, ..ONE });
+        all(Size { recalls: true, batches: 2, approved: true, retries: 0, resends: 0, senders: 2, askers: 2, ..ONE });
+        let held = Size { recalls: true, holds: true, batches: 2, approved: true, retries: 0, resends: 0, ..ONE };
+        all(Size { senders: 2, ..held });
+        all(Size { senders: 1, wave: true, ..held });
+    }
 }
 
 #[test]

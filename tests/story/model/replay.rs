@@ -146,7 +146,7 @@ impl<'a> Way<'a> {
                 dispatch::send(app, self.taken.remove(seq).context("it was taken")?).await?;
             }
             Move::Dies { seq, .. } => drop(self.taken.remove(seq)),
-            Move::Deadline => self.passes(Duration::from_secs(31 * 60)).await?,
+            Move::TimePasses => self.passes(Duration::from_secs(31 * 60)).await?,
             Move::Deed(Deed::Doubt(_)) => {
                 self.passes(LEASES_OVER).await?;
                 tidy::step(app).await?;
@@ -156,9 +156,18 @@ impl<'a> Way<'a> {
                 life::beat(app).await?;
             }
             Move::Deed(Deed::Expire) => drop(tidy::step(app).await?),
-            Move::Deed(Deed::Record(..)) | Move::AtOnce(..) | Move::GivesUp { .. } => {
-                anyhow::bail!("{what} is no step of its own here")
-            }
+            Move::Deed(
+                Deed::Record(..)
+                | Deed::Come
+                | Deed::HearFirstWave
+                | Deed::RecallByWord(_)
+                | Deed::AskBack(_)
+                | Deed::SettleRecall(..)
+                | Deed::Hear(..),
+            )
+            | Move::AtOnce(..)
+            | Move::GivesUp { .. }
+            | Move::AskerGoes { .. } => anyhow::bail!("{what} is no step of its own here"),
         }
         Ok(())
     }
@@ -226,21 +235,44 @@ impl<'a> Way<'a> {
 fn gives_up(what: &Move) -> bool {
     match what {
         Move::Deed(Deed::Press(press)) => matches!(press.action, Action::Cancel | Action::Reject),
-        Move::Deed(Deed::CancelByWord | Deed::Expire) | Move::Deadline => true,
-        Move::Deed(Deed::Take | Deed::Doubt(_) | Deed::Hold(_) | Deed::Record(..))
+        Move::Deed(Deed::CancelByWord | Deed::Expire) | Move::TimePasses => true,
+        Move::Deed(
+            Deed::Take
+            | Deed::Doubt(_)
+            | Deed::Hold(_)
+            | Deed::Record(..)
+            | Deed::Come
+            | Deed::HearFirstWave
+            | Deed::RecallByWord(_)
+            | Deed::AskBack(_)
+            | Deed::SettleRecall(..)
+            | Deed::Hear(..),
+        )
         | Move::AtOnce(..)
         | Move::Called { .. }
         | Move::Dies { .. }
-        | Move::GivesUp { .. } => false,
+        | Move::GivesUp { .. }
+        | Move::AskerGoes { .. } => false,
     }
 }
 
 /// Whether the program can be led that way by hand: one thing at a time, and leases of all who are gone run out at once.
 fn can_be_gone(world: &World, what: &Move) -> bool {
     match what {
-        Move::AtOnce(..) | Move::GivesUp { .. } | Move::Deed(Deed::Record(..)) | Move::Dies { called: true, .. } => {
-            false
-        }
+        Move::AtOnce(..)
+        | Move::GivesUp { .. }
+        | Move::AskerGoes { .. }
+        | Move::Deed(Deed::Record(..))
+        | Move::Dies { called: true, .. } => false,
+        // Its broadcast has no time to leave at and no first wave, and nobody takes anything back.
+        Move::Deed(
+            Deed::Come
+            | Deed::HearFirstWave
+            | Deed::RecallByWord(_)
+            | Deed::AskBack(_)
+            | Deed::SettleRecall(..)
+            | Deed::Hear(..),
+        ) => false,
         // Only the file itself would tell of another database, not a step.
         Move::Deed(Deed::Hold(cause)) => *cause == HoldCause::Downtime,
         Move::Deed(Deed::Doubt(run_out)) => {
@@ -248,7 +280,7 @@ fn can_be_gone(world: &World, what: &Move) -> bool {
             run_out.len() == rows.filter(|row| row.batch.state == BatchState::Sending).count()
         }
         Move::Deed(Deed::Press(_) | Deed::CancelByWord | Deed::Take | Deed::Expire)
-        | Move::Deadline
+        | Move::TimePasses
         | Move::Called { .. }
         | Move::Dies { called: false, .. } => true,
     }

@@ -1,16 +1,22 @@
-//! The transactions of `app::press`, `app::dispatch`, `app::tidy`, `app::life` and of `/cancel`, each as its statements: the same
-//! moves of the same values in the same order, without cards and letters. What a rule in `domain` allows or refuses is
-//! asked of that rule itself, and so is the policy.
+//! The transactions of `app::press`, `app::dispatch`, `app::tidy`, `app::life`, `app::recall`, `app::progress` and of `/cancel`
+//! and `/recall`, each as its statements: the same moves of the same values in the same order, without cards and letters.
+//! What a rule in `domain` allows or refuses is asked of that rule itself, and so is the policy.
+
+mod back;
+mod time;
 
 use feishu_broadcast::domain::audience::{Audience, DepartmentTarget};
 use feishu_broadcast::domain::batch::{Batch, BatchState, DoubtCause, Verdict};
 use feishu_broadcast::domain::broadcast::{Broadcast, State};
-use feishu_broadcast::domain::hold::{Hold, HoldCause};
+use feishu_broadcast::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
 use feishu_broadcast::domain::ids::{OpenId, Timestamp};
 use feishu_broadcast::domain::plan;
 use feishu_broadcast::domain::policy::{Action, Deed, Policy};
 
 use super::ledger::{Conflict, Ledger, Statement, Tx};
+
+pub(super) use back::{Delivery, RecallClaim, Reply, ask_back, heard, order, settle_recall};
+pub(super) use time::{come, expire, first_wave, hold};
 
 /// How long a sender answers for its batch, in ms; any number will do, since leases run out by a move of their own.
 const LEASE_MS: i64 = 45_000;
@@ -50,10 +56,10 @@ pub(super) fn press(tx: &mut Tx, policy: &Policy, press: &Press, now: Timestamp)
         Action::Resend => return decide_doubt(tx, press.version, BatchState::Planned, now),
         Action::Settle => return decide_doubt(tx, press.version, BatchState::TakenAsSent, now),
         Action::Confirm => return go_on(tx, press.version, now),
+        Action::Recall => return order(tx, press.person, None, Some(press.version), now),
+        Action::Schedule => return time::reschedule(tx, press.version, now),
         // They change no stage; an edit is told in `hand`: here a press carries no content, and so changes nothing.
-        Action::Refresh | Action::Recall | Action::Preview | Action::Correct | Action::Edit => return Ok(None),
-        // This world knows one moment, the deadline; times to leave at are told in `schedule`.
-        Action::Schedule => return Ok(None),
+        Action::Refresh | Action::Preview | Action::Correct | Action::Edit => return Ok(None),
     };
     let Ok(after) = moved else { return Ok(None) };
     update(tx, &after, &before)?;
@@ -115,9 +121,10 @@ fn decide_doubt(tx: &mut Tx, version: i64, to: BatchState, now: Timestamp) -> Re
         }
     }
     let mut after = before.clone();
-    // Whoever sends again takes an earlier cancelling back; whoever settles does not.
+    // Whoever sends again takes an earlier cancelling or recalling back; whoever settles does not.
     if to == BatchState::Planned {
         after.ending = None;
+        after.recall = after.recall.filter(|order| !order.whole);
     }
     let after = after.follow(&tx.sees.report(), now);
     update(tx, &after, &before)?;
@@ -127,7 +134,11 @@ fn decide_doubt(tx: &mut Tx, version: i64, to: BatchState, now: Timestamp) -> Re
 fn go_on(tx: &mut Tx, version: i64, now: Timestamp) -> Result<Option<()>, Conflict> {
     let before = tx.sees.broadcast.clone();
     let Ok(mut after) = before.clone().go_on(version, now) else { return Ok(None) };
-    if let Some(Hold { cause: HoldCause::Refused { code }, .. }) = before.hold {
+    let code = match before.hold {
+        Some(Hold { cause: HoldCause::Refused { code }, .. }) => Some(code),
+        _ => tx.sees.report().refused_in_a_row.filter(|(_, times)| *times >= REFUSALS_MAX).map(|(code, _)| code),
+    };
+    if let Some(code) = code {
         for mut batch in tx.sees.batches() {
             if batch.state == BatchState::Refused && batch.outcome.code == Some(code) {
                 batch.state = BatchState::Planned;
@@ -143,25 +154,19 @@ fn go_on(tx: &mut Tx, version: i64, now: Timestamp) -> Result<Option<()>, Confli
     Ok(Some(()))
 }
 
-/// `app::life::hold`, for one of the broadcasts that `unsent` finds.
-pub(super) fn hold(tx: &mut Tx, cause: HoldCause, now: Timestamp) -> Result<Option<()>, Conflict> {
-    let before = tx.sees.broadcast.clone();
-    let undecided = before.state.is_undecided();
-    let found = !undecided || cause == HoldCause::Restored;
-    if !found || (!undecided && tx.sees.report().open == 0) {
-        return Ok(None);
-    }
-    let Some(held) = before.clone().on_hold(cause, now) else { return Ok(None) };
-    update(tx, &held, &before)?;
-    Ok(Some(()))
-}
-
-/// `app::dispatch::take`.
+/// `app::dispatch::take`. Where refusals came in while it waited, nothing is claimed, and its author is asked instead.
 pub(super) fn take(tx: &mut Tx, now: Timestamp) -> Result<Option<Claim>, Conflict> {
     let Some(seq) = tx.sees.next_batch(now) else { return Ok(None) };
     let before = tx.sees.broadcast.clone();
-    tx.run(Statement::ClaimBatch { seq, now, lease_until: Timestamp(now.0 + LEASE_MS) })?;
-    follow(tx, &before, now)?;
+    let mut taken = Tx::begin(&tx.sees);
+    taken.run(Statement::ClaimBatch { seq, now, lease_until: Timestamp(now.0 + LEASE_MS) })?;
+    let started = before.clone().follow(&taken.sees.report(), now);
+    if started.hold.is_some() {
+        follow(tx, &before, now)?;
+        return Ok(None);
+    }
+    update(&mut taken, &started, &before)?;
+    *tx = taken;
     let row = tx.sees.row(seq);
     Ok(Some(Claim { batch: row.batch.clone(), fence: row.fence }))
 }
@@ -173,17 +178,12 @@ pub(super) fn record(tx: &mut Tx, claim: &Claim, verdict: Verdict, now: Timestam
     if before.ending.is_some() && settled.state == BatchState::Planned {
         settled.state = BatchState::Cancelled;
     }
+    let accepted = settled.state == BatchState::Accepted;
     tx.run(Statement::SettleBatch { batch: settled, fence: claim.fence })?;
+    if accepted && before.is_wanted_back() {
+        tx.run(Statement::WantRecall { seq: claim.batch.seq })?;
+    }
     follow(tx, &before, now)?;
-    Ok(Some(()))
-}
-
-/// `app::tidy::expire`.
-pub(super) fn expire(tx: &mut Tx, now: Timestamp) -> Result<Option<()>, Conflict> {
-    let before = tx.sees.broadcast.clone();
-    let Ok(expired) = before.clone().expire(now) else { return Ok(None) };
-    cancel_planned(tx)?;
-    update(tx, &expired, &before)?;
     Ok(Some(()))
 }
 
@@ -201,8 +201,10 @@ pub(super) fn doubt(tx: &mut Tx, run_out: &[i64], now: Timestamp) -> Result<Opti
     Ok(Some(()))
 }
 
+/// `app::follow::follow`.
 fn follow(tx: &mut Tx, before: &Broadcast, now: Timestamp) -> Result<(), Conflict> {
     let after = before.clone().follow(&tx.sees.report(), now);
+    let after = after.clone().hear_first_wave(&tx.sees.batches(), now).unwrap_or(after);
     update(tx, &after, before)
 }
 

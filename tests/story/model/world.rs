@@ -1,26 +1,28 @@
-//! Everything there is at one moment: the ledger, who is sending, whether the deadline has passed, and what really
+//! Everything there is at one moment: the ledger, the time, who is sending and who asks for what was sent, and what really
 //! happened, which no ledger knows. And every move there is from here.
 
-use std::fmt;
-use std::fmt::Write as _;
 use std::rc::Rc;
 
 use feishu_broadcast::domain::batch::{BatchState, DoubtCause, InvalidIds, Verdict, WaitCause};
-use feishu_broadcast::domain::hold::HoldCause;
+use feishu_broadcast::domain::broadcast::State;
+use feishu_broadcast::domain::hold::{AWAY_MAX, HoldCause};
 use feishu_broadcast::domain::ids::{BatchMessageId, OpenId, Timestamp};
 use feishu_broadcast::domain::policy::{Action, Policy};
+use feishu_broadcast::domain::wave::PATIENCE;
 
 use super::ledger::{Conflict, Ledger, Statement, Tx, commit};
 use super::search::By;
-use super::shell::{self, Claim, Press};
-use super::{DEADLINE, Size, people};
+use super::shell::{self, Claim, Delivery, Press, RecallClaim, Reply};
+use super::{DEADLINE, LEAVES, Size, people};
 
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) ledger: Rc<Ledger>,
-    /// The time to decide is over.
-    pub(super) late: bool,
+    /// Stands still but for the moments on which something hangs.
+    pub(super) now: Timestamp,
     pub(super) senders: Vec<Sender>,
+    /// Those who are about to ask for a batch back, or have asked and not written down what came of it.
+    pub(super) askers: Vec<RecallClaim>,
     pub(super) truth: Truth,
 }
 
@@ -71,11 +73,24 @@ impl Answer {
 pub(super) struct Truth {
     /// Who was told that their approval counts.
     pub(super) approved: Vec<OpenId>,
+    /// When the author was told that it leaves; none: at once.
+    pub(super) leaves: Option<Timestamp>,
+    /// When the last one approved.
+    pub(super) released: Timestamp,
     /// The author was told that it is stopped, and has not sent anything again since.
     pub(super) stopped: bool,
+    /// Somebody was told that all of it is taken back, and its author has not sent anything again since.
+    pub(super) taken_back: bool,
     pub(super) calls: Vec<Calls>,
     /// The last press that changed something: it may be delivered again at any time.
     pub(super) pressed: Option<Press>,
+}
+
+impl Truth {
+    /// Until when it may be decided: long after the time to leave at nobody is asked about it any more.
+    pub(super) fn deadline(&self) -> Timestamp {
+        self.leaves.map_or(DEADLINE, |at| DEADLINE.min(at.after(AWAY_MAX)))
+    }
 }
 
 /// The calls made for one batch.
@@ -86,6 +101,10 @@ pub(super) struct Calls {
     pub(super) arrived: usize,
     /// How often a person sent it again.
     pub(super) resent: usize,
+    /// Somebody was told that it is taken back.
+    pub(super) wanted: bool,
+    /// Feishu may have heard that it is to be taken back.
+    pub(super) asked_back: bool,
 }
 
 /// A transaction somebody may begin here.
@@ -96,9 +115,17 @@ pub(super) enum Deed {
     Take,
     Record(Rc<Claim>, Answer),
     Expire,
+    /// What is scheduled counts down, leaves, or asks.
+    Come,
     Doubt(Vec<i64>),
     /// The bot was away for long, or wakes on another database.
     Hold(HoldCause),
+    HearFirstWave,
+    /// `/recall ID BATCH`.
+    RecallByWord(i64),
+    AskBack(i64),
+    SettleRecall(RecallClaim, Reply),
+    Hear(i64, Delivery),
 }
 
 /// What may happen next.
@@ -107,7 +134,8 @@ pub(super) enum Move {
     Deed(Deed),
     /// Both have read; the second wrote before the first.
     AtOnce(Deed, Deed),
-    Deadline,
+    /// Until something may be decided anew.
+    TimePasses,
     Called {
         seq: i64,
         answer: Answer,
@@ -121,6 +149,11 @@ pub(super) enum Move {
     GivesUp {
         seq: i64,
     },
+    /// Whoever asks for a batch back is gone, having made the call, or it is not theirs any more.
+    AskerGoes {
+        seq: i64,
+        lost: bool,
+    },
 }
 
 /// A transaction that has read what it needs, and knows what it will write.
@@ -128,21 +161,14 @@ struct Begun {
     deed: Deed,
     statements: Vec<Statement>,
     claim: Option<Rc<Claim>>,
+    asker: Option<RecallClaim>,
 }
 
 impl World {
-    pub(super) fn now(&self) -> Timestamp {
-        if self.late { DEADLINE } else { Timestamp(DEADLINE.0 - 1) }
-    }
-
     /// Whether this sender is the one whose answer the ledger waits for.
     pub(super) fn is_awaited(&self, claim: &Claim) -> bool {
         let row = self.ledger.row(claim.batch.seq);
         row.fence == claim.fence && row.batch.state == BatchState::Sending
-    }
-
-    fn lost(&self, claim: &Claim) -> &'static str {
-        if self.is_awaited(claim) { "" } else { " lost" }
     }
 
     /// The moves, those of two at once included: both have read, one writes, then the other tries to.
@@ -152,7 +178,8 @@ impl World {
         let mut moves = Vec::new();
         for one in &begun {
             let Ok(after) = self.finish(one) else { continue };
-            for other in &begun {
+            // What is one statement reads nothing before it writes.
+            for other in begun.iter().filter(|other| !matches!(other.deed, Deed::AskBack(_))) {
                 if let Ok(both) = after.finish(other) {
                     moves.push((Move::AtOnce(other.deed.clone(), one.deed.clone()), both));
                 }
@@ -167,6 +194,12 @@ impl World {
     fn deeds(&self, size: &Size) -> Vec<Deed> {
         let version = self.ledger.broadcast.version;
         let mut deeds = vec![Deed::CancelByWord, Deed::Expire];
+        if size.at || size.rest {
+            deeds.push(Deed::Come);
+        }
+        if size.wave {
+            deeds.push(Deed::HearFirstWave);
+        }
         if self.senders.len() < size.senders {
             deeds.push(Deed::Take);
         }
@@ -174,16 +207,19 @@ impl World {
             for action in Action::ALL {
                 let often = match action {
                     Action::Resend => self.truth.calls.iter().any(|calls| calls.resent >= size.resends),
-                    Action::Confirm => self.ledger.rows.iter().any(|row| row.batch.attempts > size.retries + 1),
+                    Action::Confirm => {
+                        size.refused > 0 && self.ledger.rows.iter().any(|row| row.batch.attempts > size.retries + 1)
+                    }
+                    Action::Schedule => !size.at,
+                    // One of the approvers stands for the other.
+                    Action::Recall => !size.recalls || *person == people()[2],
                     Action::Pick
                     | Action::Approve
                     | Action::Reject
                     | Action::Cancel
-                    | Action::Recall
                     | Action::Settle
                     | Action::Refresh
                     | Action::Preview
-                    | Action::Schedule
                     | Action::Correct
                     | Action::Edit => false,
                 };
@@ -203,6 +239,38 @@ impl World {
         if run_out.len() > 1 {
             deeds.push(Deed::Doubt(run_out));
         }
+        deeds.extend(self.of_what_was_sent(size));
+        deeds
+    }
+
+    /// What may be done about batches that Feishu has accepted.
+    fn of_what_was_sent(&self, size: &Size) -> Vec<Deed> {
+        let mut deeds = Vec::new();
+        for (row, calls) in self.ledger.rows.iter().zip(&self.truth.calls) {
+            let seq = row.batch.seq;
+            if size.recalls {
+                deeds.push(Deed::RecallByWord(seq));
+            }
+            if self.askers.len() < size.askers {
+                deeds.push(Deed::AskBack(seq));
+            }
+            if row.batch.state != BatchState::Accepted || !(size.wave || size.recalls) {
+                continue;
+            }
+            let under_way = row.batch.recall.as_ref().is_some_and(|recall| recall.is_under_way());
+            let known = row.batch.progress;
+            deeds.extend(Delivery::ALL.into_iter().filter_map(|delivery| {
+                let possible = match delivery {
+                    Delivery::Missing => size.wave && known.is_none(),
+                    Delivery::Reached => known.is_none_or(|known| known.reached == 0),
+                    Delivery::Gone => calls.asked_back,
+                    Delivery::StandsStill | Delivery::Forgotten => under_way,
+                };
+                possible.then_some(Deed::Hear(seq, delivery))
+            }));
+        }
+        let askers = self.askers.iter();
+        deeds.extend(askers.flat_map(|claim| Reply::ALL.map(|reply| Deed::SettleRecall(*claim, reply))));
         deeds
     }
 
@@ -220,22 +288,31 @@ impl World {
 
     fn begin(&self, deed: Deed, policy: &Policy) -> Result<Option<Begun>, Conflict> {
         let mut tx = Tx::begin(&self.ledger);
-        let mut claim = None;
-        let now = self.now();
+        let (mut claim, mut asker) = (None, None);
+        let now = self.now;
         let done = match &deed {
             Deed::Press(press) => shell::press(&mut tx, policy, press, now)?,
             Deed::CancelByWord => shell::cancel(&mut tx, &self.ledger.broadcast.author, now)?,
             Deed::Take => {
                 // Whatever waits has been waited for.
                 claim = shell::take(&mut tx, Timestamp(i64::MAX / 2))?.map(Rc::new);
-                claim.as_ref().map(|_| ())
+                tx.writes().then_some(())
             }
             Deed::Record(claim, answer) => shell::record(&mut tx, claim, answer.verdict(), now)?,
             Deed::Expire => shell::expire(&mut tx, now)?,
+            Deed::Come => shell::come(&mut tx, now)?,
             Deed::Doubt(run_out) => shell::doubt(&mut tx, run_out, now)?,
             Deed::Hold(cause) => shell::hold(&mut tx, *cause, now)?,
+            Deed::HearFirstWave => shell::first_wave(&mut tx, now)?,
+            Deed::RecallByWord(seq) => shell::order(&mut tx, &self.ledger.broadcast.author, Some(*seq), None, now)?,
+            Deed::AskBack(seq) => {
+                asker = shell::ask_back(&mut tx, *seq)?;
+                tx.writes().then_some(())
+            }
+            Deed::SettleRecall(claim, reply) => shell::settle_recall(&mut tx, *claim, *reply, now)?,
+            Deed::Hear(seq, delivery) => shell::heard(&mut tx, *seq, *delivery, now)?,
         };
-        Ok(done.map(|()| Begun { deed, statements: tx.statements(), claim }))
+        Ok(done.map(|()| Begun { deed, statements: tx.statements(), claim, asker }))
     }
 
     fn finish(&self, begun: &Begun) -> Result<World, Conflict> {
@@ -245,23 +322,42 @@ impl World {
         match &begun.deed {
             Deed::Press(press) => after.pressed(press, &self.ledger),
             Deed::CancelByWord => after.truth.stopped = true,
-            Deed::Take => {
-                let claim = begun.claim.clone().expect("who takes has a claim");
-                after.senders.push(Sender { claim, answer: None });
-            }
+            Deed::Take => after.senders.extend(begun.claim.clone().map(|claim| Sender { claim, answer: None })),
             Deed::Record(claim, _) => after.leave(claim),
-            Deed::Expire | Deed::Doubt(_) | Deed::Hold(_) => {}
+            Deed::RecallByWord(seq) => after.calls_of(*seq).wanted = true,
+            Deed::AskBack(_) => after.askers.extend(begun.asker),
+            Deed::SettleRecall(claim, reply) => {
+                after.calls_of(claim.seq).asked_back |= *reply != Reply::Refused;
+                after.askers.retain(|asker| (asker.seq, asker.tries) != (claim.seq, claim.tries));
+            }
+            Deed::Expire | Deed::Come | Deed::Doubt(_) | Deed::Hold(_) | Deed::HearFirstWave | Deed::Hear(..) => {}
         }
         Ok(after)
+    }
+
+    fn calls_of(&mut self, seq: i64) -> &mut Calls {
+        let place = usize::try_from(seq - 1).expect("batches count from 1");
+        &mut self.truth.calls[place]
     }
 
     fn pressed(&mut self, press: &Press, before: &Ledger) {
         self.truth.pressed = Some(*press);
         match press.action {
-            Action::Approve => self.truth.approved.push(press.person.clone()),
+            Action::Approve => {
+                self.truth.approved.push(press.person.clone());
+                self.truth.released = self.now;
+            }
+            Action::Schedule => {
+                self.truth.approved.clear();
+                self.truth.leaves = self.truth.leaves.is_none().then_some(LEAVES);
+            }
             Action::Cancel => self.truth.stopped = true,
+            Action::Recall => {
+                (self.truth.stopped, self.truth.taken_back) = (true, true);
+                self.truth.calls.iter_mut().for_each(|calls| calls.wanted = true);
+            }
             Action::Resend => {
-                self.truth.stopped = false;
+                (self.truth.stopped, self.truth.taken_back) = (false, false);
                 for (calls, row) in self.truth.calls.iter_mut().zip(&before.rows) {
                     calls.resent += usize::from(row.batch.state == BatchState::InDoubt);
                 }
@@ -269,11 +365,9 @@ impl World {
             Action::Pick
             | Action::Reject
             | Action::Confirm
-            | Action::Recall
             | Action::Settle
             | Action::Refresh
             | Action::Preview
-            | Action::Schedule
             | Action::Correct
             | Action::Edit => {}
         }
@@ -286,8 +380,15 @@ impl World {
     /// What is no transaction: time, calls, and senders that die or find that their claim is lost.
     fn outside(&self, size: &Size) -> Vec<(Move, World)> {
         let mut moves = Vec::new();
-        if !self.late && self.ledger.broadcast.state.is_undecided() {
-            moves.push((Move::Deadline, World { late: true, ..self.clone() }));
+        if let Some(now) = self.moments().into_iter().flatten().filter(|moment| *moment > self.now).min() {
+            moves.push((Move::TimePasses, World { now, ..self.clone() }));
+        }
+        for asker in &self.askers {
+            let mut gone = self.clone();
+            gone.askers.retain(|other| (other.seq, other.tries) != (asker.seq, asker.tries));
+            gone.calls_of(asker.seq).asked_back = true;
+            let lost = self.ledger.row(asker.seq).recall_tries != asker.tries;
+            moves.push((Move::AskerGoes { seq: asker.seq, lost }, gone));
         }
         for (at, sender) in self.senders.iter().enumerate() {
             let seq = sender.claim.batch.seq;
@@ -309,70 +410,48 @@ impl World {
         moves
     }
 
+    /// The moments on which something hangs.
+    fn moments(&self) -> [Option<Timestamp>; 5] {
+        let broadcast = &self.ledger.broadcast;
+        let undecided = broadcast.state.is_undecided();
+        let scheduled = broadcast.state == State::Scheduled;
+        let at = broadcast.send_at.filter(|_| undecided || scheduled);
+        let settling = broadcast.wave.filter(|wave| !wave.over && broadcast.state == State::Sending);
+        [
+            undecided.then(|| self.truth.deadline()),
+            broadcast.wake_at,
+            at,
+            // Later than that its author is asked.
+            at.filter(|_| scheduled).map(|at| Timestamp(at.after(AWAY_MAX).0 + 1)),
+            settling.and_then(|wave| wave.since).map(|since| since.after(PATIENCE)),
+        ]
+    }
+
     fn called(&self, at: usize, answer: Answer) -> World {
         let mut after = self.clone();
         let sender = &mut after.senders[at];
         sender.answer = Some(answer);
-        let place = usize::try_from(sender.claim.batch.seq - 1).expect("batches count from 1");
-        let calls = &mut after.truth.calls[place];
+        let seq = sender.claim.batch.seq;
+        let calls = after.calls_of(seq);
         calls.made += 1;
         calls.arrived += usize::from(answer.may_have_arrived());
         after
-    }
-
-    /// Everything that matters for what comes next. Numbers that are only compared are left out, as are moments.
-    pub(super) fn key(&self) -> String {
-        let broadcast = &self.ledger.broadcast;
-        let mut key = broadcast.state.as_str().to_owned();
-        let mut say = |what: fmt::Arguments| key.write_fmt(what).expect("text takes text");
-        if broadcast.state.is_undecided() {
-            for approval in &broadcast.approvals {
-                say(format_args!(" +{}", approval.by));
-            }
-        }
-        if let Some(ending) = &broadcast.ending {
-            say(format_args!(" ended:{}", ending.by.as_ref().map_or("-", OpenId::as_str)));
-        }
-        if let Some(hold) = &broadcast.hold {
-            say(format_args!(" held:{:?}", hold.cause));
-        }
-        for (row, calls) in self.ledger.rows.iter().zip(&self.truth.calls) {
-            let Calls { arrived, resent, made: _ } = calls;
-            say(format_args!(" | {} {}x a{arrived} r{resent}", row.batch.state.as_str(), row.batch.attempts));
-        }
-        let mut senders: Vec<String> = self
-            .senders
-            .iter()
-            .map(|sender| {
-                let batch = &sender.claim.batch;
-                match sender.answer {
-                    None => format!(" / {} {}x claimed{}", batch.seq, batch.attempts, self.lost(&sender.claim)),
-                    Some(answer) if self.is_awaited(&sender.claim) => format!(" / {} {answer:?}", batch.seq),
-                    Some(_) => format!(" / {}{}", batch.seq, self.lost(&sender.claim)),
-                }
-            })
-            .collect();
-        senders.sort();
-        say(format_args!("{}", senders.concat()));
-        if self.truth.stopped {
-            say(format_args!(" stopped"));
-        }
-        // An older one is refused whatever it says; whether it is, is checked everywhere.
-        if let Some(press) = self.truth.pressed.as_ref().filter(|press| press.version == broadcast.version) {
-            say(format_args!(" again:{}:{}", press.person, press.action.as_str()));
-        }
-        if self.late && broadcast.state.is_undecided() {
-            say(format_args!(" late"));
-        }
-        key
     }
 }
 
 impl Deed {
     fn by(&self) -> By {
         match self {
-            Deed::Press(_) | Deed::CancelByWord => By::Person,
-            Deed::Take | Deed::Record(..) | Deed::Expire | Deed::Doubt(_) => By::Machine,
+            Deed::Press(_) | Deed::CancelByWord | Deed::RecallByWord(_) => By::Person,
+            Deed::Take
+            | Deed::Record(..)
+            | Deed::Expire
+            | Deed::Come
+            | Deed::Doubt(_)
+            | Deed::HearFirstWave
+            | Deed::AskBack(_)
+            | Deed::SettleRecall(..)
+            | Deed::Hear(..) => By::Machine,
             Deed::Hold(_) => By::Fault,
         }
     }
@@ -381,37 +460,17 @@ impl Deed {
 impl Move {
     pub(super) fn by(&self) -> By {
         match self {
-            Move::Deed(deed) | Move::AtOnce(deed, _) => deed.by(),
-            Move::Deadline | Move::Called { .. } | Move::GivesUp { .. } => By::Machine,
-            Move::Dies { .. } => By::Fault,
-        }
-    }
-}
-
-impl fmt::Display for Move {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Move::Deed(deed) => write!(f, "{deed}"),
-            Move::AtOnce(deed, other) => write!(f, "{deed}, at once with {other}"),
-            Move::Deadline => f.write_str("the deadline passes"),
-            Move::Called { seq, answer } => write!(f, "batch {seq} is called: {answer:?}"),
-            Move::Dies { seq, called: false } => write!(f, "the sender of {seq} dies before its call"),
-            Move::Dies { seq, called: true } => write!(f, "the sender of {seq} dies before its record"),
-            Move::GivesUp { seq } => write!(f, "the sender of {seq} has lost its claim"),
-        }
-    }
-}
-
-impl fmt::Display for Deed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Deed::Press(press) => write!(f, "{} presses {}", press.person, press.action.as_str()),
-            Deed::CancelByWord => f.write_str("the author writes /cancel"),
-            Deed::Take => f.write_str("a batch is taken"),
-            Deed::Record(claim, answer) => write!(f, "of {} is recorded: {answer:?}", claim.batch.seq),
-            Deed::Expire => f.write_str("nobody decided in time"),
-            Deed::Hold(cause) => write!(f, "it is put on hold: {cause:?}"),
-            Deed::Doubt(seqs) => write!(f, "the leases of {seqs:?} have run out"),
+            Move::Deed(deed) => deed.by(),
+            // Whoever of the two the machine alone would not have been.
+            Move::AtOnce(deed, other) => match (deed.by(), other.by()) {
+                (By::Person, _) | (_, By::Person) => By::Person,
+                (By::Fault, _) | (_, By::Fault) => By::Fault,
+                (By::Machine, By::Machine) => By::Machine,
+            },
+            Move::TimePasses | Move::Called { .. } | Move::GivesUp { .. } | Move::AskerGoes { lost: true, .. } => {
+                By::Machine
+            }
+            Move::Dies { .. } | Move::AskerGoes { lost: false, .. } => By::Fault,
         }
     }
 }
