@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use feishu_broadcast::app::{dispatch, inbox, life, tidy};
-use feishu_broadcast::domain::batch::BatchState;
+use feishu_broadcast::app::{dispatch, inbox, life, recall, tidy};
+use feishu_broadcast::domain::batch::{Batch, BatchState};
 use feishu_broadcast::domain::broadcast::{Broadcast, State};
 use feishu_broadcast::domain::hold::{AWAY_MAX, HoldCause};
 use feishu_broadcast::domain::ids::BroadcastId;
 use feishu_broadcast::domain::policy::Action;
+use feishu_broadcast::domain::recall::RecallStage;
 use serde_json::json;
 
 use super::search::Model;
-use super::shell::Press;
+use super::shell::{Press, Reply};
 use super::world::{Answer, Deed, Move, World};
 use super::{ONE, Play, Size, is_long};
 use crate::kill::Dice;
@@ -26,6 +27,9 @@ const WAYS_LONG: usize = 60;
 
 /// Steps of one way; most end before.
 const STEPS_MAX: usize = 24;
+
+/// Minutes after which no recall is under way any more.
+const RECALL_LOOKS: usize = 8;
 
 /// One more person than a batch names.
 const CROWD: usize = 201;
@@ -44,7 +48,7 @@ fn company() -> Company {
 
 #[tokio::test]
 async fn the_program_goes_the_ways_of_the_model() {
-    let size = Size { batches: 2, required: 2, required_today: 2, holds: true, ..ONE };
+    let size = Size { batches: 2, required: 2, required_today: 2, holds: true, recalls: true, ..ONE };
     let play = Play::new(size);
     story_with(&[("APPROVALS_REQUIRED", "2"), ("APPROVAL_TTL", "30m")], company(), async |stage| {
         let mut dice = Dice::from("WAYS_SEED");
@@ -105,8 +109,20 @@ impl<'a> Way<'a> {
             }
             let (what, next) = ways[dice.throw(ways.len())].clone();
             self.went.push(what.to_string());
+            // Whether Feishu takes it in is said beforehand, as for a batch that is called.
+            let refuses = dice.throw(3) == 0;
+            if refuses && matches!(what, Move::Deed(Deed::AskBack(_))) {
+                self.went.push("and is refused".to_owned());
+                self.stage.tenant.fault(Fault::code("batch.delete", 200, 230_027));
+            }
             self.step(&what).await?;
             world = next;
+            if let Move::Deed(Deed::AskBack(_)) = what {
+                let reply = if refuses { Reply::Refused } else { Reply::Taken };
+                let record = |(what, _): &(Move, World)| matches!(what, Move::Deed(Deed::SettleRecall(_, said)) if *said == reply);
+                let recorded = world.moves(&play.policy, &play.size).into_iter().find(record);
+                world = recorded.context("what was asked back can be recorded")?.1;
+            }
             // The program calls and records in one breath.
             if let Move::Called { .. } = what {
                 let record = |(what, _): &(Move, World)| matches!(what, Move::Deed(Deed::Record(..)));
@@ -156,14 +172,13 @@ impl<'a> Way<'a> {
                 life::beat(app).await?;
             }
             Move::Deed(Deed::Expire) => drop(tidy::step(app).await?),
+            Move::Deed(Deed::RecallByWord(seq)) => {
+                self.stage.person(played_by("author")).says(&format!("/recall {} {seq}", self.id)).await;
+                inbox::step(app).await?;
+            }
+            Move::Deed(Deed::AskBack(_)) => drop(recall::step(app).await?),
             Move::Deed(
-                Deed::Record(..)
-                | Deed::Come
-                | Deed::HearFirstWave
-                | Deed::RecallByWord(_)
-                | Deed::AskBack(_)
-                | Deed::SettleRecall(..)
-                | Deed::Hear(..),
+                Deed::Record(..) | Deed::Come | Deed::HearFirstWave | Deed::SettleRecall(..) | Deed::Hear(..),
             )
             | Move::AtOnce(..)
             | Move::GivesUp { .. }
@@ -213,6 +228,11 @@ impl<'a> Way<'a> {
         let rows: Vec<_> = batches.iter().map(|batch| (batch.state, batch.attempts)).collect();
         let should: Vec<_> = world.ledger.rows.iter().map(|row| (row.batch.state, row.batch.attempts)).collect();
         ensure!(rows == should, "{rows:?} in the store, {should:?} in the model");
+        let order = |broadcast: &Broadcast| broadcast.recall.as_ref().map(|order| (order.whole, order.over));
+        ensure!(order(&real) == order(model), "{:?} in the store, {:?} in the model", real.recall, model.recall);
+        let recalls: Vec<_> = batches.iter().map(back).collect();
+        let should: Vec<_> = world.ledger.rows.iter().map(|row| back(&row.batch)).collect();
+        ensure!(recalls == should, "{recalls:?} in the store, {should:?} in the model");
         Ok(())
     }
 
@@ -225,10 +245,27 @@ impl<'a> Way<'a> {
             self.press(&Press { person: author, action, version: 0 }).await?;
             self.stage.settle().await?;
         }
-        let state = self.broadcast().await?.state;
+        // Five answers that bring nothing new, over five minutes, are the end of a recall.
+        for _ in 0..RECALL_LOOKS {
+            self.passes(Duration::from_secs(60)).await?;
+            self.stage.settle().await?;
+        }
+        let last = self.broadcast().await?;
+        ensure!(!last.is_being_recalled(), "{:?} in the end\n{}", last.recall, self.went.join("\n"));
+        let state = last.state;
         ensure!(state.is_settled(), "{state:?} in the end\n{}", self.went.join("\n"));
         Ok(())
     }
+}
+
+/// How far the recall of a batch has come, but for moments.
+fn back(batch: &Batch) -> Option<&'static str> {
+    batch.recall.as_ref().map(|recall| match recall.stage {
+        RecallStage::Wanted => "wanted",
+        RecallStage::Asked { .. } => "asked",
+        RecallStage::Over => "over",
+        RecallStage::Refused { .. } => "refused",
+    })
 }
 
 /// Whether it is a short cut to an end.
@@ -264,22 +301,19 @@ fn can_be_gone(world: &World, what: &Move) -> bool {
         | Move::AskerGoes { .. }
         | Move::Deed(Deed::Record(..))
         | Move::Dies { called: true, .. } => false,
-        // Its broadcast has no time to leave at and no first wave, and nobody takes anything back.
-        Move::Deed(
-            Deed::Come
-            | Deed::HearFirstWave
-            | Deed::RecallByWord(_)
-            | Deed::AskBack(_)
-            | Deed::SettleRecall(..)
-            | Deed::Hear(..),
-        ) => false,
+        // Its broadcast has no time to leave at and no first wave; what is delivered is for Feishu to say.
+        Move::Deed(Deed::Come | Deed::HearFirstWave | Deed::SettleRecall(..) | Deed::Hear(..)) => false,
+        // Of several the program takes the one that has waited longest.
+        Move::Deed(Deed::AskBack(seq)) => {
+            world.ledger.rows.iter().find(|row| row.recall_due).is_some_and(|row| row.batch.seq == *seq)
+        }
         // Only the file itself would tell of another database, not a step.
         Move::Deed(Deed::Hold(cause)) => *cause == HoldCause::Downtime,
         Move::Deed(Deed::Doubt(run_out)) => {
             let rows = world.ledger.rows.iter();
             run_out.len() == rows.filter(|row| row.batch.state == BatchState::Sending).count()
         }
-        Move::Deed(Deed::Press(_) | Deed::CancelByWord | Deed::Take | Deed::Expire)
+        Move::Deed(Deed::Press(_) | Deed::CancelByWord | Deed::Take | Deed::Expire | Deed::RecallByWord(_))
         | Move::TimePasses
         | Move::Called { .. }
         | Move::Dies { called: false, .. } => true,
