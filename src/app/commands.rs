@@ -9,7 +9,7 @@ use super::in_full::attached;
 use super::letters::uuid;
 use super::{App, Trouble, audit, authorize, is_about, places, press, recall, terms};
 use crate::domain::audit::{Deed as Done, Entry, Row};
-use crate::domain::broadcast::{Broadcast, Stale, State};
+use crate::domain::broadcast::{Broadcast, Stale};
 use crate::domain::command::{CommandName, ListFilter};
 use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Deed, Roles};
@@ -94,20 +94,7 @@ pub async fn list(request: &Request<'_>, filter: ListFilter) -> Result<(), Troub
     if broadcasts.is_empty() {
         return request.finish_with(&answers::empty_list()).await;
     }
-    request.finish_privately(&hand::list(&with_reports(app, broadcasts).await?, &app.zone)).await
-}
-
-/// Broadcasts with what their batches come to, for those under way: the others stand where their state says.
-pub async fn with_reports(app: &App, broadcasts: Vec<Broadcast>) -> Result<Vec<(Broadcast, Report)>, StoreError> {
-    let mut all = Vec::with_capacity(broadcasts.len());
-    for broadcast in broadcasts {
-        let report = match broadcast.state {
-            State::Sending => Report::of(&app.store.batches(&broadcast.id).await?),
-            _ => Report::default(),
-        };
-        all.push((broadcast, report));
-    }
-    Ok(all)
+    request.finish_privately(&hand::list(&broadcasts, &app.store.kept_back().await?, &app.zone)).await
 }
 
 /// `/cancel ID`: stops what has not been sent yet.

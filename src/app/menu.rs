@@ -1,7 +1,7 @@
 //! The bot's menu, and the word with which somebody is greeted who opens the chat: both answered by a message to the
 //! person, since neither comes with a message of theirs.
 
-use super::commands::{newest, standing, with_reports};
+use super::commands::{newest, standing};
 use super::inbox::end;
 use super::letters::{text_content, uuid};
 use super::{App, Trouble};
@@ -9,7 +9,6 @@ use crate::domain::broadcast::Broadcast;
 use crate::domain::command::CommandName;
 use crate::domain::ids::OpenId;
 use crate::domain::policy::{Action, Deed};
-use crate::domain::report::Report;
 use crate::store::StoreError;
 use crate::store::broadcasts::Which;
 use crate::store::inbox::Claim;
@@ -59,13 +58,12 @@ pub async fn desk(app: &App, claim: &Claim, person: &OpenId, key: &str) -> Resul
         Some(Item::Help) => help::help(roles, None),
         Some(Item::List) => {
             let recent = app.store.recent(None, Which::All).await?;
-            hand::list(&with_reports(app, recent).await?, &app.zone)
+            hand::list(&recent, &app.store.kept_back().await?, &app.zone)
         }
         Some(Item::Pending) => {
             let Waiting { own, awaiting } = waiting(app, person).await?;
             let lines = |broadcasts: &[Broadcast]| -> Vec<Text> {
-                let undecided = Report::default();
-                broadcasts.iter().map(|broadcast| answers::list_line(broadcast, &undecided, &app.zone)).collect()
+                broadcasts.iter().map(|broadcast| answers::list_line(broadcast, None, &app.zone)).collect()
             };
             hand::pending(&lines(&own), &lines(&awaiting))
         }

@@ -100,6 +100,13 @@ pub enum WaitCause {
     QuietHours,
 }
 
+impl WaitCause {
+    /// Whether it is the clock that lets nothing leave, so that there is no next try to speak of.
+    pub fn is_by_the_clock(self) -> bool {
+        matches!(self, WaitCause::Quota | WaitCause::QuietHours)
+    }
+}
+
 /// Why the outcome of a call is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

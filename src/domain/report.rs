@@ -107,7 +107,7 @@ impl Report {
     /// What keeps all of it back, by the clock: nothing of it has left, although it may be sent.
     pub fn kept_back(&self) -> Option<WaitCause> {
         let (cause, _) = self.waiting.filter(|_| !self.some_left())?;
-        matches!(cause, WaitCause::QuietHours | WaitCause::Quota).then_some(cause)
+        cause.is_by_the_clock().then_some(cause)
     }
 
     /// Whether any batch has left, or may have.

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, Tx, document, to_document};
 use crate::domain::audience::{Audience, Label};
-use crate::domain::batch::{Batch, BatchState, Outcome};
+use crate::domain::batch::{Batch, BatchState, Outcome, WaitCause};
 use crate::domain::broadcast::Broadcast;
 use crate::domain::hold::AWAY_MAX;
 use crate::domain::ids::{BroadcastId, Timestamp};
@@ -72,6 +72,35 @@ impl Store {
         .fetch_all(&mut *self.reader().await?)
         .await?;
         rows.iter().map(read).collect()
+    }
+
+    /// Of the broadcasts that are being sent those of which nothing has left, and what their next batch waits for: what
+    /// [`Report::kept_back`] says of each, for all of them in one look that opens no batch but the next one.
+    ///
+    /// [`Report::kept_back`]: crate::domain::report::Report::kept_back
+    pub async fn kept_back(&self) -> Result<BTreeMap<BroadcastId, WaitCause>, StoreError> {
+        // Of what ended unsent only the database reads the outcome. Within a string of its JSON every quote is escaped,
+        // so that these words are the fields' own.
+        let rows = sqlx::query(
+            r#"select b.broadcast, b.outcome
+               from broadcasts c join batches b on b.broadcast = c.id
+               where c.state = 'sending' and b.state = 'planned'
+                 and b.seq = (select min(p.seq) from batches p where p.broadcast = c.id and p.state = 'planned')
+                 and not exists (select 1 from batches d where d.broadcast = c.id and (
+                     d.state in ('sending', 'accepted', 'in-doubt', 'taken-as-sent')
+                     or (d.state in ('refused', 'cancelled')
+                         and (d.outcome like '%"doubted":true%' or d.outcome like '%"doubt":"%'))))"#,
+        )
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        let mut kept_back = BTreeMap::new();
+        for row in rows {
+            let outcome: Outcome = document(row.try_get::<&str, _>("outcome")?)?;
+            if let Some(cause) = outcome.waiting.filter(|cause| cause.is_by_the_clock()) {
+                kept_back.insert(super::id(row.try_get("broadcast")?, |text| BroadcastId::parse(&text))?, cause);
+            }
+        }
+        Ok(kept_back)
     }
 
     /// Broadcasts that hold a batch whose sender is gone: `sending`, with the lease run out.

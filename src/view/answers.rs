@@ -4,11 +4,11 @@ use jiff::tz::TimeZone;
 
 use super::{Text, count, moment, text};
 use crate::domain::audience::DepartmentTarget;
+use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Roles};
 use crate::domain::quota::PER_DAY;
-use crate::domain::report::Report;
 
 pub fn authorized(waiting: u64) -> Text {
     if waiting > 0 {
@@ -84,8 +84,8 @@ pub fn empty_list() -> Text {
     Text::new("没有符合的群发。", "No broadcast to list.")
 }
 
-pub fn list_line(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
-    let word = text::standing(broadcast, report);
+pub fn list_line(broadcast: &Broadcast, kept_back: Option<WaitCause>, zone: &TimeZone) -> Text {
+    let word = text::standing(broadcast, kept_back);
     let heads = text::heads(broadcast.audience.headcount);
     let when = moment(broadcast.created_at, zone);
     let begin: String = broadcast.content.plain().chars().take(20).collect::<String>().replace('\n', " ");

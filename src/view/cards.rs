@@ -171,7 +171,7 @@ fn dry_run_in(
 fn frame(facts: &Facts<'_>, elements: Vec<Value>) -> Value {
     let broadcast = facts.broadcast;
     let title = text::card_title(broadcast);
-    let word = text::standing(broadcast, facts.report);
+    let word = text::standing(broadcast, facts.report.kept_back());
     let (template, tag) = match broadcast.state {
         _ if broadcast.hold.is_some() => ("carmine", "carmine"),
         State::NeedsChoice => ("wathet", "blue"),

@@ -1,10 +1,13 @@
 //! What is said around a broadcast without being asked for: greetings, reminders, and what became of a command that was
 //! recalled or a content that was written anew.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 
 use super::{Text, agree, answers, count, moment, recall, text};
 use crate::domain::audience::DepartmentTarget;
+use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, Ending, Revised, State};
 use crate::domain::heard::{Heard, MANY};
 use crate::domain::ids::{BroadcastId, OpenId};
@@ -42,14 +45,13 @@ pub fn greeting(roles: Roles, own: usize, awaiting: usize) -> Text {
     Text::lines(&[hello, example, Text::new(zh.join("；"), en.join("; "))])
 }
 
-/// A line for each, with the sum of its batches where that says where it stands; one line where there is none.
-pub fn list(broadcasts: &[(Broadcast, Report)], zone: &TimeZone) -> Text {
+/// A line for each; one line where there is none. `kept_back` says of which nothing has left although it may, and why.
+pub fn list(broadcasts: &[Broadcast], kept_back: &BTreeMap<BroadcastId, WaitCause>, zone: &TimeZone) -> Text {
     if broadcasts.is_empty() {
         return answers::empty_list();
     }
-    Text::lines(
-        &broadcasts.iter().map(|(broadcast, report)| answers::list_line(broadcast, report, zone)).collect::<Vec<_>>(),
-    )
+    let line = |broadcast: &Broadcast| answers::list_line(broadcast, kept_back.get(&broadcast.id).copied(), zone);
+    Text::lines(&broadcasts.iter().map(line).collect::<Vec<_>>())
 }
 
 /// Above what a person has waiting, with the lines of both lists.

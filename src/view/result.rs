@@ -230,7 +230,7 @@ fn named(report: &Report, kind: IdKind, id: &str) -> Text {
 
 /// `/status` of one broadcast: everything a card says, as a message.
 pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
-    let word = text::standing(broadcast, report);
+    let word = text::standing(broadcast, report.kept_back());
     let heads = text::heads(broadcast.audience.headcount);
     let mut all = vec![
         Text::new(format!("群发 {}：{}", broadcast.id, word.zh), format!("Broadcast {}: {}", broadcast.id, word.en)),

@@ -2,9 +2,9 @@
 
 use super::{Text, agree, count, hold, policy, recall, result};
 use crate::domain::audience::Headcount;
+use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::OpenId;
-use crate::domain::report::Report;
 
 /// The state as people say it.
 pub fn state(state: State) -> Text {
@@ -26,15 +26,16 @@ pub fn state(state: State) -> Text {
     Text::new(zh, en)
 }
 
-/// Where a broadcast stands, as people say it: what its author has to do comes first.
-pub fn standing(broadcast: &Broadcast, report: &Report) -> Text {
+/// Where a broadcast stands, as people say it: what its author has to do comes first. `kept_back` says what nothing of
+/// it has left for.
+pub fn standing(broadcast: &Broadcast, kept_back: Option<WaitCause>) -> Text {
     if broadcast.hold.is_some() {
         hold::word()
     } else if broadcast.is_being_recalled() && broadcast.state != State::InDoubt {
         recall::word()
     } else if broadcast.state == State::NeedsChoice && broadcast.questions.is_empty() {
         Text::new("待发起人确认内容", "Waiting for the author to confirm the content")
-    } else if let (State::Sending, Some(cause)) = (broadcast.state, report.kept_back()) {
+    } else if let (State::Sending, Some(cause)) = (broadcast.state, kept_back) {
         result::kept_back(cause)
     } else {
         state(broadcast.state)

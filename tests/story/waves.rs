@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use feishu_broadcast::domain::batch::{DoubtCause, Outcome, WaitCause};
+use feishu_broadcast::domain::ids::BroadcastId;
+use feishu_broadcast::domain::report::Report;
 use serde_json::Value;
 
 use crate::approve::{HOUR, actions, press};
@@ -264,6 +267,53 @@ async fn what_has_left_in_part_goes_on_after_the_quiet_hours() {
             stage.later(2 * HOUR + MINUTE).await?;
             assert_eq!(stage.tenant.tasks().len(), 2);
             Ok(())
+        },
+    )
+    .await;
+}
+
+/// Where a broadcast of many batches stands, a list says without opening what its batches have become.
+#[tokio::test]
+async fn a_list_opens_no_batch_but_the_next_one() {
+    let company = (0..450).fold(Company::small(), |company, n| company.person(&format!("员工{n:03}"), &["工厂"]));
+    ruled(
+        company,
+        |_| window(HOUR, 2 * HOUR),
+        async |stage, _| {
+            let ids: Vec<String> = (0..450).map(|n| stage.person(&format!("员工{n:03}")).open_id).collect();
+            let sent = stage.propose("王芳", &format!("/broadcast {} 分三批", ids.join(","))).await?;
+            press(stage, "赵磊", "approve").await?;
+            stage.settle().await?;
+            let store = &stage.bot.app.store;
+            let id = BroadcastId::parse(&Stage::id_on(&sent)).expect("the card names it");
+            // What became of the second and third batch, and whether anything of it may have left.
+            let outcome = |code: Option<i64>, doubt: Option<DoubtCause>, doubted: bool| {
+                serde_json::to_string(&Outcome { code, doubt, doubted, ..Outcome::default() }).expect("a document")
+            };
+            let (plain, refused) = (outcome(None, None, false), outcome(Some(11_203), None, false));
+            let (doubtful, doubted) = (outcome(None, Some(DoubtCause::NoAnswer), false), outcome(None, None, true));
+            for (state, outcome, kept_back) in [
+                ("planned", &plain, true),
+                ("refused", &refused, true),
+                ("refused", &doubted, false),
+                ("cancelled", &doubtful, false),
+                ("accepted", &plain, false),
+                ("in-doubt", &doubtful, false),
+                ("taken-as-sent", &plain, false),
+                ("sending", &plain, false),
+            ] {
+                stage.sql(format!("update batches set state = '{state}', outcome = '{outcome}' where seq > 1")).await?;
+                let listed = store.kept_back().await?;
+                assert_eq!(listed.get(&id), kept_back.then_some(&WaitCause::QuietHours), "{state}: {listed:?}");
+                let report = Report::of(&store.batches(&id).await?);
+                assert_eq!(report.kept_back(), listed.get(&id).copied(), "{state}: as the card says");
+            }
+            // Of what Feishu took nothing is read: 500 of these hold the ids of 100,000 people.
+            let unread = "update batches set state = 'accepted', outcome = 'x' where seq > 1";
+            stage.sql(unread.to_owned()).await?;
+            let list = stage.ask("王芳", "/list").await?.text;
+            assert!(list.contains(" · 发送中 · "), "{list}");
+            stage.sql(format!("update batches set state = 'planned', outcome = '{plain}' where seq > 1")).await
         },
     )
     .await;
