@@ -224,6 +224,7 @@ def the_walk(walk):
     walk.say_by_keyboard(COMMAND)
     expect(page.get_by_text(COMMAND).first).to_be_visible()
     expect(page.get_by_role("button", name="取消群发").last).to_be_visible(timeout=SOON * 1000)
+    expect(page.get_by_text("定时发送：选择时间").last).to_be_visible()
     walk.picture("asked")
     assert received(here) == before, "something was sent before anybody approved"
 
