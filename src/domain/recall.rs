@@ -140,6 +140,8 @@ pub fn is_open_to_recall(batch: &Batch) -> bool {
 pub struct Recalls {
     /// Batches that were asked back.
     pub asked: usize,
+    /// Their numbers, in the order of the plan.
+    pub batches: Vec<i64>,
     /// Of these the ones of which something is still expected.
     pub under_way: usize,
     /// Of these the ones that are over, whatever came back.
@@ -180,6 +182,7 @@ impl Recalls {
         }
         let Some(recall) = &batch.recall else { return };
         self.asked += 1;
+        self.batches.push(batch.seq);
         self.taken_back = self.taken_back.saturating_add(recall.taken_back);
         match &recall.stage {
             RecallStage::Refused { code, scopes } => {

@@ -38,7 +38,8 @@ pub struct Report {
     pub ids: usize,
     /// Ids in accepted batches that Feishu did not call invalid.
     pub ids_accepted: usize,
-    pub message_ids: Vec<BatchMessageId>,
+    /// What Feishu calls the accepted ones, each with its number.
+    pub message_ids: Vec<(i64, BatchMessageId)>,
     pub invalid: InvalidIds,
     /// What is known of the invalid ids.
     pub labels: BTreeMap<String, Label>,
@@ -135,7 +136,7 @@ impl Report {
                 self.refused_in_a_row = None;
                 self.accepted += 1;
                 self.ids_accepted += batch.ids.saturating_sub(batch.outcome.invalid.count());
-                self.message_ids.extend(batch.outcome.message_id.clone());
+                self.message_ids.extend(batch.outcome.message_id.clone().map(|id| (batch.seq, id)));
             }
             BatchState::Refused => {
                 self.refused += 1;

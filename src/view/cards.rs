@@ -259,7 +259,7 @@ fn audience(room: Room, audience: &Outline, elements: &mut Vec<Value>) {
     }
     let unverified: Vec<&str> = audience.unverified.iter().map(|id| id.as_str()).take(room.entries).collect();
     if !unverified.is_empty() {
-        elements.push(note(&targets::unverified(&unverified.join("、"))));
+        elements.push(note(&targets::unverified(&unverified)));
     }
     if audience.untold > 0 {
         elements.push(note(&targets::untold(audience.untold)));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod advice;
 pub mod answers;
+mod batches;
 pub mod cards;
 pub mod check;
 pub mod content;

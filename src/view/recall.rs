@@ -3,10 +3,15 @@
 //!
 //! A copy that is gone was perhaps read before; that a message was taken back is no promise that nobody knows it.
 
+mod repairs;
+
+pub use repairs::{repair_ended, repair_stopped};
+
 use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
 
+use self::repairs::repairs;
 use super::{Text, advice, agree, count, moment, result, text};
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::{BroadcastId, OpenId};
@@ -17,8 +22,13 @@ pub fn word() -> Text {
     Text::new("撤回中", "Being recalled")
 }
 
-pub fn button(again: bool) -> Text {
-    if again { Text::new("再撤回一次", "Recall again") } else { Text::new("撤回", "Recall") }
+/// What is left to be recalled, by what was asked for before: nothing, single batches, or all of it.
+pub fn button(broadcast: &Broadcast) -> Text {
+    match &broadcast.recall {
+        None => Text::new("撤回", "Recall"),
+        Some(order) if order.whole => Text::new("再撤回一次", "Recall again"),
+        Some(_) => Text::new("全部撤回", "Recall all of it"),
+    }
 }
 
 /// What one agrees to: how many people, what it can do, and what it cannot.
@@ -91,43 +101,6 @@ pub fn started(begun: &Begun<'_>) -> Text {
     )];
     lines.extend(repairs(begun.repairs_stopped, begun.repairs_sent.iter()));
     Text::lines(&lines)
-}
-
-/// What a recall means for the broadcasts to those whom the recalled one had not reached.
-fn repairs<'a>(stopped: &[BroadcastId], sent: impl Iterator<Item = &'a BroadcastId>) -> Vec<Text> {
-    let mut lines = Vec::new();
-    if !stopped.is_empty() {
-        let ids: Vec<&str> = stopped.iter().map(BroadcastId::as_str).collect();
-        let repairs = agree(ids.len(), "repair", "repairs");
-        lines.push(Text::new(
-            format!("补发 {} 没发出的部分已取消。", ids.join("、")),
-            format!("What had not left of its {repairs} {} is cancelled.", ids.join(", ")),
-        ));
-    }
-    lines.extend(sent.map(|id| {
-        Text::new(
-            format!("补发 {id} 已经发出，不在这次撤回之内；要撤回它：/recall {id}"),
-            format!("Its repair {id} was sent and is not part of this recall. To take it back: /recall {id}"),
-        )
-    }));
-    lines
-}
-
-/// To the author of a repair, when somebody else took back what it repairs.
-pub fn repair_stopped(id: &BroadcastId, of: &BroadcastId) -> Text {
-    Text::new(
-        format!("补发 {id} 已取消，没有发送：它补发的群发 {of} 被撤回了。"),
-        format!("Repair {id} is cancelled, nothing was sent: broadcast {of}, which it repairs, was recalled."),
-    )
-}
-
-/// The same on its card.
-pub fn repair_ended(of: &BroadcastId, by: Option<&OpenId>) -> Text {
-    let who = by.map(text::at_mark).unwrap_or_default();
-    Text::new(
-        format!("**取消** 它补发的群发 {of} 被 {who} 撤回了，没有发送"),
-        format!("**Cancelled** because {who} recalled broadcast {of}, which it repairs; nothing was sent"),
-    )
 }
 
 /// The answer to `/recall`: what was done, since nobody was asked before.
@@ -234,8 +207,11 @@ pub fn lines(broadcast: &Broadcast, report: &Report) -> Vec<Text> {
         // Those that ended unsent were given back.
         lines.extend(repairs(&[], broadcast.repaired.values().collect::<BTreeSet<_>>().into_iter()));
     } else if report.accepted > recalls.asked {
-        let rest = report.accepted - recalls.asked;
-        lines.push(Text::new(format!("其余 {rest} 批没有撤回"), format!("{} not recalled", count(rest, "batch"))));
+        let (rest, asked) = (report.accepted - recalls.asked, numbers(&recalls.batches));
+        lines.push(Text::new(
+            format!("要求撤回的是{}，其余 {rest} 批没有撤回", asked.zh),
+            format!("Asked back: {}; {} not recalled", asked.en, count(rest, "batch")),
+        ));
     }
     lines.extend(
         broadcast.corrected.iter().map(|by| {
@@ -276,15 +252,7 @@ fn refusals(report: &Report) -> Vec<Text> {
         .refused
         .iter()
         .map(|(code, batches)| {
-            let named = batches.iter().take(NAMED_MAX).map(i64::to_string).collect::<Vec<_>>();
-            let (zh, en) = match batches.len() > NAMED_MAX {
-                true => (format!("等 {} 批", batches.len()), format!(" and others, {} in all", batches.len())),
-                false => (" 批".to_owned(), String::new()),
-            };
-            let (zh_which, en_which) = (
-                format!("第 {}{zh}", named.join("、")),
-                format!("{} {}{en}", agree(batches.len(), "batch", "batches"), named.join(", ")),
-            );
+            let Text { zh: zh_which, en: en_which } = numbers(batches);
             match code {
                 Some(code) => {
                     let why = advice(*code);
@@ -304,8 +272,21 @@ fn refusals(report: &Report) -> Vec<Text> {
     lines
 }
 
-/// Batches that one refusal names.
+/// Batches that one line names.
 const NAMED_MAX: usize = 10;
+
+/// Batches by their numbers, the first ones of many.
+fn numbers(batches: &[i64]) -> Text {
+    let named = batches.iter().take(NAMED_MAX).map(i64::to_string).collect::<Vec<_>>();
+    let (zh, en) = match batches.len() > NAMED_MAX {
+        true => (format!("等 {} 批", batches.len()), format!(" and others, {} in all", batches.len())),
+        false => (" 批".to_owned(), String::new()),
+    };
+    Text::new(
+        format!("第 {}{zh}", named.join("、")),
+        format!("{} {}{en}", agree(batches.len(), "batch", "batches"), named.join(", ")),
+    )
+}
 
 /// What cannot be recalled because nobody knows its id.
 fn without_id(report: &Report) -> Option<Text> {

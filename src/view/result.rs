@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::sheets::IdKind;
-use super::{Text, count, hold, lint, moment, reach, recall, schedule, text, time_of_day};
+use super::{Text, agree, batches, count, hold, lint, moment, reach, recall, schedule, text, time_of_day};
 use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::report::Report;
@@ -21,7 +21,7 @@ const PER_BATCH_MS: u64 = 60;
 
 /// The facts, most important first; of each list of ids at most `shown`.
 pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usize) -> Vec<Text> {
-    let mut lines = vec![batches(report)];
+    let mut lines = vec![batches::sum(report)];
     lines.extend(doubt(broadcast, report));
     lines.extend(once_in_doubt(report));
     lines.extend(broadcast.hold.map(|held| hold::cause(held.cause)));
@@ -29,8 +29,7 @@ pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usi
     // What waits for a person does not go on by itself.
     lines.extend(waiting(report, zone).filter(|_| broadcast.hold.is_none() && report.in_doubt == 0));
     if !report.message_ids.is_empty() {
-        let ids = report.message_ids.iter().map(|id| id.as_str()).take(shown).collect::<Vec<_>>().join("\n");
-        lines.push(Text::new(format!("受理编号：{ids}"), format!("Accepted as: {ids}")));
+        lines.push(batches::accepted_as(report, shown));
         lines.extend(reach::delivery(report));
         lines.extend(reach::sum(&report.tally, broadcast.audience.headcount));
     }
@@ -39,29 +38,14 @@ pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usi
     lines.extend(scopes(report.scopes.iter().map(String::as_str)));
     lines.extend(tampered(broadcast, report));
     if !report.log_ids.is_empty() {
-        let ids = report.log_ids.iter().map(String::as_str).take(shown).collect::<Vec<_>>().join("、");
-        lines.push(Text::new(format!("飞书日志号：{ids}"), format!("Feishu log id: {ids}")));
+        let ids: Vec<&str> = report.log_ids.iter().map(String::as_str).take(shown).collect();
+        lines.push(Text::new(
+            format!("飞书日志号：{}", ids.join("、")),
+            format!("Feishu log {}: {}", agree(ids.len(), "id", "ids"), ids.join(", ")),
+        ));
     }
     lines.extend(invalid(report, shown, broadcast.state.is_settled()));
     lines
-}
-
-fn batches(report: &Report) -> Text {
-    let mut zh = format!("批次：共 {}，飞书已受理 {}", report.batches, report.accepted);
-    let mut en = format!("Batches: {} in all, {} accepted by Feishu", report.batches, report.accepted);
-    for (number, word_zh, word_en) in [
-        (report.taken_as_sent, "视为已发", "taken as sent"),
-        (report.refused, "被拒", "refused"),
-        (report.in_doubt, "结果未知", "in doubt"),
-        (report.open, "待发", "to go"),
-        (report.cancelled, "已取消", "cancelled"),
-    ] {
-        if number > 0 {
-            zh.push_str(&format!("，{word_zh} {number}"));
-            en.push_str(&format!(", {number} {word_en}"));
-        }
-    }
-    Text::new(zh, en)
 }
 
 /// Only a few have it so far, or get it first.
@@ -159,8 +143,13 @@ fn tampered(broadcast: &Broadcast, report: &Report) -> Option<Text> {
 
 /// The permissions that Feishu named as missing, if any.
 pub fn scopes<'a>(scopes: impl Iterator<Item = &'a str>) -> Option<Text> {
-    let named = scopes.collect::<Vec<_>>().join("、");
-    (!named.is_empty()).then(|| Text::new(format!("缺少的权限：{named}"), format!("Missing permissions: {named}")))
+    let named: Vec<&str> = scopes.collect();
+    (!named.is_empty()).then(|| {
+        Text::new(
+            format!("缺少的权限：{}", named.join("、")),
+            format!("Missing {}: {}", agree(named.len(), "permission", "permissions"), named.join(", ")),
+        )
+    })
 }
 
 fn refused(code: i64) -> Text {
@@ -186,11 +175,11 @@ fn invalid(report: &Report, shown: usize, ended: bool) -> Vec<Text> {
         if named.is_empty() {
             continue;
         }
-        let join = |pick: fn(&Text) -> &str| named.iter().map(pick).collect::<Vec<_>>().join("、");
+        let join = |pick: fn(&Text) -> &str, by: &str| named.iter().map(pick).collect::<Vec<_>>().join(by);
         let (word, why) = (kind.word(), kind.why());
         lines.push(Text::new(
-            format!("• {word}：{}。{}。", join(|text| &text.zh), why.zh),
-            format!("• {word}: {}; {}.", join(|text| &text.en), why.en),
+            format!("• {word}：{}。{}。", join(|text| &text.zh, "、"), why.zh),
+            format!("• {word}: {}; {}.", join(|text| &text.en, ", "), why.en),
         ));
     }
     let more = all.saturating_sub(shown);
@@ -343,21 +332,35 @@ pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
                 format!("Broadcast {id} was not sent. {}", advice.en),
             )
         }
-        _ => Text::new(
-            format!(
-                "群发 {id} {}：飞书已受理 {}/{} 批，无效 ID {} 个。送达与已读见卡片。",
-                word.zh,
-                report.accepted,
-                report.batches,
-                report.invalid.count()
-            ),
-            format!(
-                "Broadcast {id} {}: Feishu accepted {}/{}, {}. See the card for delivery and reads.",
-                word.en.to_lowercase(),
-                report.accepted,
-                count(report.batches, "batch"),
-                count(report.invalid.count(), "invalid id")
-            ),
-        ),
+        _ => {
+            let (others, invalid) = (batches::others(report), report.invalid.count());
+            Text::new(
+                format!(
+                    "群发 {id} {}：飞书已受理 {}/{} 批{}，无效 ID {invalid} 个。送达与已读见卡片。",
+                    word.zh, report.accepted, report.batches, others.zh
+                ),
+                format!(
+                    "Broadcast {id} {}: Feishu accepted {}/{}{}, {}. See the card for delivery and reads.",
+                    word.en.to_lowercase(),
+                    report.accepted,
+                    count(report.batches, "batch"),
+                    others.en,
+                    count(invalid, "invalid id")
+                ),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_joined_as_their_language_does() {
+        let said = scopes(["im:message", "im:chat"].into_iter()).expect("two");
+        assert_eq!(said.zh, "缺少的权限：im:message、im:chat");
+        assert_eq!(said.en, "Missing permissions: im:message, im:chat");
+        assert_eq!(scopes(["im:chat"].into_iter()).expect("one").en, "Missing permission: im:chat");
     }
 }

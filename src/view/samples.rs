@@ -123,11 +123,12 @@ pub fn repaired(broadcast: &BroadcastId, next: &BroadcastId, fresh: usize, ids: 
 
 /// Those that are valid now lie in what was reached, so there is nobody to send to.
 pub fn all_covered(broadcast: &BroadcastId, covered: &[Covered]) -> Text {
-    let named = covered.iter().take(NAMED_MAX).map(|covered| covered.named.as_str()).collect::<Vec<_>>().join("、");
+    let named = covered.iter().take(NAMED_MAX).map(|covered| covered.named.as_str()).collect::<Vec<_>>();
+    let (zh, en) = (named.join("、"), named.join(", "));
     Text::new(
-        format!("群发 {broadcast} 的无效 ID 里，现在有效的（{named}）已经通过别的目标收到了，不需要补发。"),
+        format!("群发 {broadcast} 的无效 ID 里，现在有效的（{zh}）已经通过别的目标收到了，不需要补发。"),
         format!(
-            "Of the invalid ids of broadcast {broadcast}, those that are valid now ({named}) have got it by another target; nothing is to be sent."
+            "Of the invalid ids of broadcast {broadcast}, those that are valid now ({en}) have got it by another target; nothing is to be sent."
         ),
     )
 }

@@ -17,11 +17,12 @@ pub fn covered(named: &str, inside: Option<&str>) -> Text {
     }
 }
 
-pub fn unverified(ids: &str) -> Text {
+pub fn unverified(ids: &[&str]) -> Text {
     Text::new(
-        format!("无法核实（应用看不到或不存在），会照发并在结果里说明：{ids}"),
+        format!("无法核实（应用看不到或不存在），会照发并在结果里说明：{}", ids.join("、")),
         format!(
-            "Could not be verified (invisible to the app, or unknown); sent as they are, the result will tell: {ids}"
+            "Could not be verified (invisible to the app, or unknown); sent as they are, the result will tell: {}",
+            ids.join(", ")
         ),
     )
 }

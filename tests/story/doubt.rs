@@ -122,6 +122,7 @@ async fn taking_it_as_sent_ends_the_doubt() {
         stage.later(24 * HOUR).await?;
         assert_eq!(stage.tenant.calls_to("batch_send").len(), 1);
         Ok(())
+        assert_eq!(told(stage, "飞书已受理 0/1 批，视为已发 1，无效 ID 0 个"), 1, "the numbers of the message add up");
     })
     .await;
 }
@@ -283,6 +284,7 @@ async fn a_cancel_stops_the_batches_that_have_not_left() {
     })
     .await;
 }
+        assert_eq!(told(stage, "飞书已受理 1/3 批，已取消 2，"), 1, "the numbers of the message add up");
 
 /// Cancels while a batch is on its way, which then meets this fault.
 async fn cancelled_under_way(stage: &mut Stage, fault: Fault) -> anyhow::Result<()> {

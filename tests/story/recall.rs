@@ -343,12 +343,19 @@ async fn a_single_batch_is_taken_back_alone_and_later_all_of_it() {
         stage.settle().await?;
         stage.later(Duration::from_secs(30)).await?;
         assert!(stage.card_of("王芳")?.text.contains(&format!("/recall {id} 批次号")));
+        // The number that one has to write stands beside what Feishu calls it.
+        for batch in 1..=3 {
+            assert!(stage.card_of("王芳")?.text.contains(&format!("第 {batch} 批 bm-")), "{batch}");
+        }
         let answer = stage.ask("王芳", &format!("/recall {id} 2")).await?;
         assert!(answer.text.contains("正在撤回第 2 批"), "{}", answer.text);
+        let none = stage.ask("王芳", &format!("/recall {id} 9")).await?;
+        assert!(none.text.contains("没有被飞书受理的第 9 批"), "while another one is recalled: {}", none.text);
+        assert!(stage.card_of("王芳")?.text.contains("全部撤回"), "what the button does, beside the one batch");
         stage.later(Duration::from_secs(60)).await?;
         assert_eq!(crowds_copies(stage), [(1, 0), (1, 0), (0, 1), (0, 1), (1, 0), (1, 0)]);
         let seen = stage.card_of("王芳")?;
-        for words in ["已发送", "已撤回 200 / 200", "其余 2 批没有撤回"] {
+        for words in ["已发送", "已撤回 200 / 200", "要求撤回的是第 2 批，其余 2 批没有撤回"] {
             assert!(seen.text.contains(words), "{words}: {}", seen.text);
         }
         assert_eq!((told(stage, "已撤回 200 / 200"), deletes(stage)), (1, 1));

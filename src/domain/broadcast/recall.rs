@@ -51,8 +51,9 @@ impl Broadcast {
         if open.is_empty() && (!on_its_way || (self.is_wanted_back() && self.is_being_recalled())) {
             let known = batches.iter().filter(wanted).any(|row| row.recall.is_some());
             return Err(match batch {
-                _ if known || self.is_being_recalled() => Stale::RecalledAlready,
+                _ if known => Stale::RecalledAlready,
                 Some(_) => Stale::NoSuchBatch,
+                None if self.is_being_recalled() => Stale::RecalledAlready,
                 None => Stale::NothingToRecall,
             });
         }

@@ -52,7 +52,7 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
     let recalls = &facts.report.recalls;
     if recalls.open_to > 0 {
         let confirm = recall::confirm(broadcast, facts.report, facts.zone);
-        row.push(button(broadcast, "recall", &recall::button(recalls.asked > 0), "danger", Some(&confirm)));
+        row.push(button(broadcast, "recall", &recall::button(broadcast), "danger", Some(&confirm)));
     }
     let invalid = facts.report.invalid.keys().filter(|key| !broadcast.repaired.contains_key(key.as_ref())).count();
     if author && broadcast.state.is_settled() && invalid > 0 && !broadcast.is_taken_back() {
