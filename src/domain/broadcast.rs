@@ -491,6 +491,7 @@ mod tests {
         assert_eq!((counting.revision, counting.wake_at), (waits.revision + 1, Some(Timestamp(11 * MINUTE))));
         let leaves = counting.clone().come(Timestamp(20 * MINUTE)).expect("its time has come");
         assert_eq!((leaves.state, leaves.wake_at), (State::Approved, None));
+        assert_eq!((counting.leaves_at(), leaves.leaves_at()), (Some(Timestamp(20 * MINUTE)), None), "it has come");
         // As late as a restart may take, and later.
         assert_eq!(counting.clone().come(Timestamp(30 * MINUTE)).expect("late").state, State::Approved);
         let late = counting.come(Timestamp(30 * MINUTE + 1)).expect("too late");

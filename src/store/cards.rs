@@ -178,6 +178,21 @@ impl Tx {
         rows.iter().map(|row| super::id(row.try_get("person")?, OpenId::new)).collect()
     }
 
+    /// The message that is this person's card of this broadcast, once it was sent.
+    pub async fn card_message(
+        &mut self,
+        broadcast: &BroadcastId,
+        person: &OpenId,
+    ) -> Result<Option<MessageId>, StoreError> {
+        let row = sqlx::query("select message_id from cards where broadcast = $1 and person = $2")
+            .bind(broadcast.as_str())
+            .bind(person.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        let message_id = row.map(|row| row.try_get::<Option<String>, _>("message_id")).transpose()?.flatten();
+        message_id.map(|id| super::id(id, MessageId::new)).transpose()
+    }
+
     /// Owes `person` a card of this broadcast; no-op if they have one.
     pub async fn insert_card(
         &mut self,

@@ -84,17 +84,29 @@ pub fn empty_list() -> Text {
     Text::new("没有符合的群发。", "No broadcast to list.")
 }
 
+/// Letters of a content in a list.
+const LISTED_MAX: usize = 20;
+
+/// How a content begins, in one line; what was cut off is marked.
+pub(super) fn begin(content: &str, letters_max: usize) -> String {
+    let line = content.replace('\n', " ");
+    match line.chars().count() > letters_max {
+        true => format!("{}…", line.chars().take(letters_max).collect::<String>().trim_end()),
+        false => line,
+    }
+}
+
 pub fn list_line(broadcast: &Broadcast, kept_back: Option<WaitCause>, zone: &TimeZone) -> Text {
     let word = text::standing(broadcast, kept_back);
     let heads = text::heads(broadcast.audience.headcount);
     let when = moment(broadcast.created_at, zone);
-    let begin: String = broadcast.content.plain().chars().take(20).collect::<String>().replace('\n', " ");
-    let (at_zh, at_en) = match broadcast.send_at {
-        Some(at) if !broadcast.state.is_settled() => {
+    let begin = begin(&broadcast.content.plain(), LISTED_MAX);
+    let (at_zh, at_en) = match broadcast.leaves_at() {
+        Some(at) => {
             let at = moment(at, zone);
             (format!(" · 定于 {at}"), format!(" · to leave {at}"))
         }
-        _ => Default::default(),
+        None => Default::default(),
     };
     Text::new(
         format!("{} · {} · {when}{at_zh} · {} · {begin}", broadcast.id, word.zh, heads.zh),
@@ -377,4 +389,15 @@ pub fn oauth_failed(code: Option<i64>) -> Text {
             why.en
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_off_in_a_line_is_marked() {
+        assert_eq!(begin("All hands on Friday at three", LISTED_MAX), "All hands on Friday…");
+        assert_eq!(begin("周五\n三点", LISTED_MAX), "周五 三点");
+    }
 }

@@ -134,12 +134,14 @@ pub fn recall_undoes_nothing(id: &BroadcastId, state: State, report: &Report) ->
 const QUOTED_MAX: usize = 30;
 
 /// To approvers who have not decided, shortly before the deadline.
-pub fn reminder(id: &BroadcastId, author: &OpenId, content: &str, until: &str) -> Text {
-    let quoted = quoted(content);
+///
+/// Who asks stands on the card that it answers: an open_id would tell nobody, and a mention rings their phone.
+pub fn reminder(id: &BroadcastId, content: &str, until: &str) -> Text {
+    let quoted = answers::begin(content, QUOTED_MAX);
     Text::new(
-        format!("提醒：群发 {id} 还在等你审批，{until} 过期。\n发起人：{author}\n内容：{quoted}\n请在它的卡片上决定。"),
+        format!("提醒：群发 {id} 还在等你审批，{until} 过期。\n内容：{quoted}\n请在它的卡片上决定。"),
         format!(
-            "Reminder: broadcast {id} waits for your decision and expires at {until}.\nAuthor: {author}\nContent: {quoted}\nPlease decide on its card."
+            "Reminder: broadcast {id} waits for your decision and expires at {until}.\nContent: {quoted}\nPlease decide on its card."
         ),
     )
 }
@@ -169,16 +171,11 @@ pub fn about_to_expire(id: &BroadcastId, held: bool, missing: u64, until: &str) 
     )
 }
 
-fn quoted(content: &str) -> String {
-    let line = content.replace('\n', " ");
-    match line.chars().count() > QUOTED_MAX {
-        true => format!("{}…", line.chars().take(QUOTED_MAX).collect::<String>()),
-        false => line,
+pub fn edit_button(asks: bool) -> Text {
+    match asks {
+        true => Text::new("修改内容，重新审批", "Change it and ask again"),
+        false => Text::new("修改内容", "Change it"),
     }
-}
-
-pub fn edit_button() -> Text {
-    Text::new("修改内容，重新审批", "Change it and ask again")
 }
 
 /// Above the input: what pressing the button below does.

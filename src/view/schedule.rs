@@ -24,9 +24,9 @@ fn day_and_time(at: Timestamp, zone: &TimeZone) -> Text {
     Text::new(format!("{shown} 周{zh}（{name}）"), format!("{en} {shown} ({name})"))
 }
 
-/// The time of a broadcast; none where it has none, or has ended.
+/// The time of a broadcast; none where it has none, or it has come.
 pub fn of(broadcast: &Broadcast, zone: &TimeZone) -> Option<Text> {
-    let at = broadcast.send_at.filter(|_| !broadcast.state.is_settled())?;
+    let at = broadcast.leaves_at()?;
     if !broadcast.is_resting() {
         return Some(when(at, zone));
     }

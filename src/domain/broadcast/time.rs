@@ -32,6 +32,11 @@ impl Broadcast {
         }
     }
 
+    /// The time for which it still waits; none once that has come.
+    pub fn leaves_at(&self) -> Option<Timestamp> {
+        self.send_at.filter(|_| self.state.is_undecided() || self.state == State::Scheduled)
+    }
+
     /// Whether it waits for nothing but the rest that the rules ask for.
     pub fn is_resting(&self) -> bool {
         let rested = |approval: &Approval| approval.at.after(Duration::from_millis(self.terms.cooling_off_ms));

@@ -32,7 +32,7 @@ pub(super) fn form(broadcast: &Broadcast) -> Vec<Value> {
                 "tag": "button",
                 "name": "edit",
                 "type": "default",
-                "text": plain(&hand::edit_button()),
+                "text": plain(&hand::edit_button(broadcast.required > 0)),
                 "form_action_type": "submit",
                 "behaviors": [callback(broadcast, "edit")],
             },
