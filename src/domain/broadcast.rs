@@ -523,7 +523,10 @@ mod tests {
         let approved = scheduled(20 * MINUTE).approve(&open_id("ou_a"), 1, Timestamp(1)).expect("approved");
         let late = approved.clone().reschedule(None, 2, Timestamp(2));
         assert_eq!(late, Err(Stale::Decided { state: State::Scheduled }));
-        assert_eq!(approved.reject(&open_id("ou_b"), None, 2, Timestamp(2)).expect("stopped").state, State::Rejected);
+        let stopped = approved.reject(&open_id("ou_b"), None, 2, Timestamp(2)).expect("stopped");
+        assert_eq!((stopped.state, stopped.was_stopped()), (State::Rejected, true));
+        let rejected = pending(1).reject(&open_id("ou_b"), None, 1, Timestamp(2)).expect("rejected");
+        assert!(!rejected.was_stopped(), "nobody had approved it");
     }
 
     #[test]

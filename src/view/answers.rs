@@ -345,6 +345,10 @@ pub fn decided(action: Action, after: &Broadcast, quiet_until: Option<&str>) -> 
                 u64::from(after.required).saturating_sub(after.approvals.len() as u64)
             ),
         ),
+        (Action::Approve, State::Scheduled) if after.is_resting() => Text::new(
+            format!("已通过，{id} 冷静期过后自动发送；在那之前可以叫停。"),
+            format!("Approved; {id} leaves once it has cooled off and can be stopped until then."),
+        ),
         (Action::Approve, State::Scheduled) => {
             Text::new(format!("已通过，{id} 到时间自动发送。"), format!("Approved; {id} leaves at its time."))
         }
@@ -355,6 +359,9 @@ pub fn decided(action: Action, after: &Broadcast, quiet_until: Option<&str>) -> 
             ),
             None => Text::new(format!("已通过，{id} 开始发送。"), format!("Approved; {id} is being sent.")),
         },
+        (Action::Reject, _) if after.was_stopped() => {
+            Text::new(format!("已叫停，{id} 不会发送。"), format!("Stopped; {id} will not be sent."))
+        }
         (Action::Reject, _) => {
             Text::new(format!("已驳回，{id} 不会发送。"), format!("Rejected; {id} will not be sent."))
         }

@@ -313,11 +313,8 @@ fn findings(room: Room, found: &[Finding], elements: &mut Vec<Value>) {
 fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Value>) {
     let broadcast = facts.broadcast;
     let approvals: Vec<&OpenId> = broadcast.approvals.iter().map(|approval| &approval.by).collect();
-    if let (Some(left), heads) = (facts.quota_left, broadcast.audience.headcount.known)
-        && heads > left
-    {
-        elements.push(note(&text::quota_short(heads, left)));
-    }
+    let short = facts.quota_left.filter(|left| broadcast.audience.headcount.known > *left);
+    elements.extend(short.map(|left| note(&text::quota_short(broadcast.audience.headcount.known, left))));
     if let (Some(held), true) = (broadcast.hold, broadcast.state.is_undecided()) {
         elements.push(div(&hold::cause(held.cause)));
     }
@@ -335,7 +332,9 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
             }
         }
         State::Pending => {
-            let blast = text::blast(broadcast.audience.headcount, broadcast.required == 0);
+            let rests = broadcast.terms.cooling_off_ms > 0 || broadcast.wave.is_some();
+            let waits = broadcast.send_at.is_some() || rests || short.is_some();
+            let blast = text::blast(broadcast.audience.headcount, broadcast.required == 0, !waits);
             elements.extend(blast.iter().map(div));
             if broadcast.required > 0 {
                 elements.push(markdown(&text::approvals(&approvals, broadcast.required)));
@@ -346,7 +345,7 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
         }
         State::Rejected | State::Cancelled | State::Expired => {
             if let Some(ending) = &broadcast.ending {
-                elements.push(markdown(&hand::ended(broadcast.state, ending)));
+                elements.push(markdown(&hand::ended(broadcast, ending)));
                 if let Some(reason) = &ending.reason {
                     elements.push(div(&text::reason(reason)));
                 }

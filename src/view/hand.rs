@@ -93,14 +93,14 @@ pub fn command_recalled(id: &BroadcastId) -> Text {
 }
 
 /// Why and by whom it ended unsent, on its card.
-pub fn ended(state: State, ending: &Ending) -> Text {
+pub fn ended(broadcast: &Broadcast, ending: &Ending) -> Text {
     match &ending.source_recalled {
         Some(of) => recall::repair_ended(of, ending.by.as_ref()),
         None if ending.command_recalled => Text::new(
             "**取消** 命令消息被撤回了，没有发送",
             "**Cancelled** because its command was recalled; nothing was sent",
         ),
-        None => text::ending(state, ending.by.as_ref()),
+        None => text::ending(broadcast, ending.by.as_ref()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is said of a broadcast that waits for its author's word.
 
-use super::{Text, advice};
+use super::{Text, advice, agree};
 use crate::domain::hold::HoldCause;
 
 /// How a broadcast on hold is called, whatever its state.
@@ -29,21 +29,22 @@ pub fn cause(cause: HoldCause) -> Text {
         ),
         HoldCause::FirstWave { bad, of } => Text::new(
             format!(
-                "先收到的 {of} 人里，{bad} 人的 ID 无效或者没有送达，超过了规则允许的。其余的先不发，等发起人决定：继续，或者取消。"
+                "先收到的 {of} 人里，判断时有 {bad} 人的 ID 无效或者没有送达，超过了规则允许的。其余的先不发，等发起人决定：继续，或者取消。"
             ),
             format!(
-                "Of the {of} who got it first, {bad} were invalid or not reached, more than the rules allow. The rest waits for its author: go on, or cancel."
+                "Of the {of} who got it first, {bad} {} invalid or not reached when that was judged, more than the rules allow. The rest waits for its author: go on, or cancel.",
+                agree(bad, "was", "were")
             ),
         ),
         HoldCause::Refused { code } => {
             let why = advice(code);
             Text::new(
                 format!(
-                    "飞书连续拒绝（{code}），其余的先不发。{} 处理好之后点「继续发送」，被拒的和其余的一起发。",
+                    "飞书连续拒绝（{code}），其余的先不发。{}等发起人决定：处理好了就点「继续发送」，被拒的和其余的一起发；内容要改就取消，再重新发起。",
                     why.zh
                 ),
                 format!(
-                    "Feishu refused one batch after the other ({code}), so the rest is not tried. {} Once that is mended press “Go on”: what was refused is sent with the rest.",
+                    "Feishu refused one batch after the other ({code}), so the rest is not tried. {} Its author decides: once that is mended press “Go on”, and what was refused is sent with the rest; if the content has to change, cancel and propose it anew.",
                     why.en
                 ),
             )
@@ -74,5 +75,17 @@ pub fn confirm(cause: HoldCause) -> Text {
             "被拒的批次确定没有发出，会和其余的一起再发。确定吗？",
             "The refused batches have certainly not gone out and are sent again with the rest. Sure?",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_who_did_not_get_it_first_was_and_several_were_missed() {
+        let en = |bad| cause(HoldCause::FirstWave { bad, of: 20 }).en;
+        assert!(en(1).contains("1 was invalid or not reached"), "{}", en(1));
+        assert!(en(5).contains("5 were invalid or not reached"), "{}", en(5));
     }
 }

@@ -47,11 +47,11 @@ mod tests {
     #[test]
     fn sentences_agree_with_their_numbers() {
         for (n, message, person) in [
-            (0, "0 messages are left", "about 0 people wait until"),
-            (1, "1 message is left", "about 1 person waits until"),
-            (2, "2 messages are left", "about 2 people wait until"),
-            (11, "11 messages are left", "about 11 people wait until"),
-            (1_000, "1000 messages are left", "about 1000 people wait until"),
+            (0, "0 messages are left", "at least 0 people wait until"),
+            (1, "1 message is left", "at least 1 person waits until"),
+            (2, "2 messages are left", "at least 2 people wait until"),
+            (11, "11 messages are left", "at least 11 people wait until"),
+            (1_000, "1000 messages are left", "at least 1000 people wait until"),
         ] {
             let said = text::quota_short(2 * n, n).en;
             assert!(said.contains(message) && said.contains(person), "{said}");

@@ -167,7 +167,7 @@ pub fn tier(broadcast: &Broadcast) -> Option<Text> {
         None => Text::default(),
         Some(wave) => Text::new(
             format!("；先发给 {} 人，送达正常再发其余", wave.people),
-            format!("; {} first, the rest when it arrived at theirs", count(wave.people, "person")),
+            format!("; {} first, the rest once it has reached them", count(wave.people, "person")),
         ),
     };
     Some(Text::new(
@@ -318,7 +318,7 @@ fn sizes(policy: &Policy) -> Text {
         let (range, mut needs) = (range(above, size.up_to), needs(size.approvals, size.type_headcount, true));
         if size.cooling_off_ms > 0 {
             let rest = duration(Duration::from_millis(size.cooling_off_ms));
-            needs.zh.push_str(&format!("，通过后等 {} 再发，其间可以叫停", rest.zh));
+            needs.zh.push_str(&format!("，通过后等 {}再发，其间可以叫停", rest.zh));
             needs.en.push_str(&format!(", then {} in which it can be stopped", rest.en));
         }
         if size.canary.is_some() {

@@ -11,6 +11,7 @@ use super::sheets::IdKind;
 use super::{Text, agree, batches, count, hold, lint, moment, reach, recall, schedule, text, time_of_day};
 use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
+use crate::domain::hold::HoldCause;
 use crate::domain::report::Report;
 
 /// Invalid ids that a card names; all of them go out as a file when there are more.
@@ -34,7 +35,12 @@ pub fn lines(broadcast: &Broadcast, report: &Report, zone: &TimeZone, shown: usi
         lines.extend(reach::sum(&report.tally, broadcast.audience.headcount));
     }
     lines.extend(recall::lines(broadcast, report));
-    lines.extend(report.codes.iter().map(|code| refused(*code)));
+    // Why it is on hold has been said, advice and all.
+    let said = match broadcast.hold.map(|held| held.cause) {
+        Some(HoldCause::Refused { code }) => Some(code),
+        _ => None,
+    };
+    lines.extend(report.codes.iter().filter(|code| said != Some(**code)).map(|code| refused(*code)));
     lines.extend(scopes(report.scopes.iter().map(String::as_str)));
     lines.extend(tampered(broadcast, report));
     if !report.log_ids.is_empty() {
@@ -53,7 +59,7 @@ fn first_wave(broadcast: &Broadcast) -> Option<Text> {
     let wave = broadcast.wave.filter(|wave| !wave.over && broadcast.hold.is_none() && !broadcast.state.is_settled())?;
     let people = wave.people;
     Some(Text::new(
-        format!("先发给 {people} 人：送达情况正常，其余的自动跟上；不正常就停下来问发起人"),
+        format!("先发给 {people} 人：如果送达正常，其余的自动跟上；否则停下来问发起人"),
         format!(
             "{} first: if it arrives as it should, the rest follows by itself; if not, its author is asked",
             count(people, "person")
@@ -64,8 +70,8 @@ fn first_wave(broadcast: &Broadcast) -> Option<Text> {
 fn doubt(broadcast: &Broadcast, report: &Report) -> Option<Text> {
     (broadcast.state == State::InDoubt && report.in_doubt > 0).then(|| {
         Text::new(
-            "飞书没有给出明确答复：这一批可能已经送达，也可能没有。机器人不会自己重发。请先问一位收件人，再选择「重新发送」或「视为已发送」。",
-            "Feishu gave no clear answer: this batch may or may not have gone out. The bot will not resend it by itself. Ask one of the recipients, then choose “Send again” or “Take as sent”.",
+            "飞书没有给出明确答复：这一批可能已经送达，也可能没有。机器人不会自己重发，等发起人决定：先问一位收件人，再选择「重新发送」或「视为已发送」。",
+            "Feishu gave no clear answer: this batch may or may not have gone out. The bot will not resend it by itself; its author decides: ask one of the recipients, then choose “Send again” or “Take as sent”.",
         )
     })
 }
@@ -84,9 +90,11 @@ fn waiting(report: &Report, zone: &TimeZone) -> Option<Text> {
     if cause == WaitCause::Quota {
         let (until, end) = (moment(until, zone), moment(end, zone));
         return Some(Text::new(
-            format!("等待中：今天的群发额度（50 万条）用完了，北京时间 0 点重置，{until} 继续，预计 {end} 发完"),
             format!(
-                "Waiting: today's quota of 500,000 is used up; it begins anew at midnight Beijing time. Goes on {until}, done about {end}"
+                "等待中：今天剩下的群发额度（每天 50 万条）不够了，北京时间 0 点重置，{until} 继续，预计 {end} 发完"
+            ),
+            format!(
+                "Waiting: what is left of today's quota of 500,000 does not suffice; it begins anew at midnight Beijing time. Goes on {until}, done about {end}"
             ),
         ));
     }
@@ -190,13 +198,13 @@ fn invalid(report: &Report, shown: usize, ended: bool) -> Vec<Text> {
                 format!("… and {more} more; /status with the id lists them all"),
             ),
             (true, false) => Text::new(
-                format!("……另有 {more} 个，发完之后全部放在 CSV 文件里发来"),
-                format!("… and {more} more; all of them come as a CSV file at the end"),
+                format!("……另有 {more} 个，发完之后全部放在 CSV 文件里发给发起人"),
+                format!("… and {more} more; all of them go to its author as a CSV file at the end"),
             ),
             (true, true) => Text::new(
-                format!("……另有 {more} 个，全部在聊天里的 CSV 文件里；发送 /status 加编号会再传一次"),
+                format!("……另有 {more} 个，全部在发给发起人的 CSV 文件里；发送 /status 加编号也会收到"),
                 format!(
-                    "… and {more} more; all of them are in the CSV file in the chat, and /status with the id sends it again"
+                    "… and {more} more; all of them are in the CSV file that its author got, and /status with the id sends it to you"
                 ),
             ),
         });
@@ -287,7 +295,7 @@ pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
     {
         let why = hold::cause(held.cause);
         return Text::new(
-            format!("群发 {id} 已暂停。{} 请在卡片上决定。", why.zh),
+            format!("群发 {id} 已暂停。{}请在卡片上决定。", why.zh),
             format!("Broadcast {id} is on hold. {} Decide on the card.", why.en),
         );
     }
@@ -296,9 +304,11 @@ pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
             let reason = broadcast.ending.as_ref().and_then(|ending| ending.reason.clone());
             let (zh, en) =
                 reason.map_or((String::new(), String::new()), |r| (format!("理由：{r}"), format!(" Reason: {r}")));
+            let (deed_zh, deed_en) =
+                if broadcast.was_stopped() { ("叫停", "stopped") } else { ("驳回", "rejected") };
             Text::new(
-                format!("群发 {id} 被驳回，没有发送。{zh}"),
-                format!("Broadcast {id} was rejected; nothing was sent.{en}"),
+                format!("群发 {id} 被{deed_zh}，没有发送。{zh}"),
+                format!("Broadcast {id} was {deed_en}; nothing was sent.{en}"),
             )
         }
         State::Expired => Text::new(

@@ -139,7 +139,7 @@ pub fn same_time() -> Text {
 pub fn approval_void(id: &BroadcastId, from: Option<Timestamp>, to: Option<Timestamp>, zone: &TimeZone) -> Text {
     let said = |at: Option<Timestamp>| match at {
         Some(at) => day_and_time(at, zone),
-        None => Text::new("通过后立即发送", "“as soon as it is approved”"),
+        None => Text::new("「通过后立即发送」", "“as soon as it is approved”"),
     };
     let (from, to) = (said(from), said(to));
     Text::new(

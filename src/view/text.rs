@@ -17,7 +17,7 @@ pub fn state(state: State) -> Text {
         State::Sent => ("已发送", "Sent"),
         State::PartlySent => ("部分发送", "Partly sent"),
         State::Failed => ("发送失败", "Failed"),
-        State::InDoubt => ("结果未知，等你决定", "In doubt, your decision"),
+        State::InDoubt => ("结果未知，等发起人决定", "In doubt until its author decides"),
         State::Rejected => ("已驳回", "Rejected"),
         State::Cancelled => ("已取消", "Cancelled"),
         State::Expired => ("已过期", "Expired"),
@@ -35,6 +35,12 @@ pub fn standing(broadcast: &Broadcast, kept_back: Option<WaitCause>) -> Text {
         recall::word()
     } else if broadcast.state == State::NeedsChoice && broadcast.questions.is_empty() {
         Text::new("待发起人确认内容", "Waiting for the author to confirm the content")
+    } else if broadcast.was_stopped() {
+        Text::new("已叫停", "Stopped")
+    } else if broadcast.state == State::Pending && broadcast.required == 0 {
+        Text::new("待发起人确认", "Waiting for its author to confirm")
+    } else if broadcast.state == State::Scheduled && broadcast.is_resting() {
+        Text::new("冷静期，稍后发送", "Cooling off, about to send")
     } else if let (State::Sending, Some(cause)) = (broadcast.state, kept_back) {
         result::kept_back(cause)
     } else {
@@ -42,15 +48,15 @@ pub fn standing(broadcast: &Broadcast, kept_back: Option<WaitCause>) -> Text {
     }
 }
 
-/// A broadcast that does not fit into what is left of the day.
+/// A broadcast that does not fit into what is left of the day. No batch is split, so that more may wait than do not fit.
 pub fn quota_short(heads: u64, left: u64) -> Text {
     Text::new(
         format!(
-            "今天的群发额度还剩 {left} 条（每天 50 万条，按北京时间 0 点重置），约 {} 人要等到明天 0 点以后",
+            "今天的群发额度还剩 {left} 条（每天 50 万条，按北京时间 0 点重置），至少 {} 人要等到明天 0 点以后",
             heads - left
         ),
         format!(
-            "{} {} left of today's quota (500,000 a day, from midnight Beijing time); about {} {} until after that",
+            "{} {} left of today's quota (500,000 a day, from midnight Beijing time); at least {} {} until after that",
             count(left, "message"),
             agree(left, "is", "are"),
             count(heads - left, "person"),
@@ -131,7 +137,8 @@ pub fn audience_heading(headcount: Headcount) -> Text {
 }
 
 /// What an approval sets off, in a word that can be felt: one figure is read like another.
-pub fn blast(headcount: Headcount, author_decides: bool) -> Option<Text> {
+/// `at_once`: nothing lies between that and the first copy.
+pub fn blast(headcount: Headcount, author_decides: bool, at_once: bool) -> Option<Text> {
     let Headcount { known, departments_unknown } = headcount;
     let (zh, en) = match known {
         ..1_000 if departments_unknown > 0 => ("不知道多少人", "nobody knows how many people"),
@@ -142,9 +149,10 @@ pub fn blast(headcount: Headcount, author_decides: bool) -> Option<Text> {
         100_000.. => ("十万人以上", "more than a hundred thousand people"),
     };
     let (deed, done) = if author_decides { ("确认", "confirmed") } else { ("通过", "approved") };
+    let (soon_zh, soon_en) = if at_once { ("马上", " at once") } else { ("", "") };
     Some(Text::new(
-        format!("⚠️ {deed}之后，{zh}会马上收到；已经读过的收不回来"),
-        format!("⚠️ Once this is {done}, {en} get it at once; what was read cannot be unread"),
+        format!("⚠️ {deed}之后，{zh}会{soon_zh}收到；已经读过的收不回来"),
+        format!("⚠️ Once this is {done}, {en} get it{soon_en}; what was read cannot be unread"),
     ))
 }
 
@@ -188,9 +196,12 @@ pub fn deadline(moment: &str, author_decides: bool, author_reads: bool) -> Text 
     }
 }
 
-pub fn ending(state: State, by: Option<&OpenId>) -> Text {
+pub fn ending(broadcast: &Broadcast, by: Option<&OpenId>) -> Text {
     let who = by.map(at_mark).unwrap_or_default();
-    match state {
+    match broadcast.state {
+        State::Rejected if broadcast.was_stopped() => {
+            Text::new(format!("**叫停** {who}，没有发送"), format!("**Stopped** by {who}; nothing was sent"))
+        }
         State::Rejected => {
             Text::new(format!("**驳回** {who}，没有发送"), format!("**Rejected** by {who}; nothing was sent"))
         }
@@ -217,8 +228,12 @@ pub fn reject_button() -> Text {
     Text::new("驳回", "Reject")
 }
 
-pub fn reason_placeholder() -> Text {
-    Text::new("驳回理由（可不填）", "Reason for a rejection (optional)")
+/// Of the reason for which an approver rejects it, or stops what was approved.
+pub fn reason_placeholder(approved: bool) -> Text {
+    match approved {
+        false => Text::new("驳回理由（可不填）", "Reason for a rejection (optional)"),
+        true => Text::new("叫停理由（可不填）", "Reason for stopping it (optional)"),
+    }
 }
 
 pub fn cancel_button() -> Text {
@@ -387,7 +402,7 @@ mod tests {
     #[test]
     fn what_an_approval_sets_off_is_said_in_words() {
         let zh = |known, departments_unknown| {
-            blast(Headcount { known, departments_unknown }, false).map(|text| text.zh).unwrap_or_default()
+            blast(Headcount { known, departments_unknown }, false, true).map(|text| text.zh).unwrap_or_default()
         };
         for (known, unknown, words) in [
             (100, 0, "一百人以上会"),
@@ -401,5 +416,8 @@ mod tests {
             assert!(zh(known, unknown).contains(words), "{known}: {}", zh(known, unknown));
         }
         assert_eq!(zh(99, 0), "");
+        // A rest, a time or a first part lies between.
+        let later = blast(Headcount { known: 320, departments_unknown: 0 }, false, false).expect("many people");
+        assert!(!later.zh.contains("马上") && !later.en.contains("at once"), "{later:?}");
     }
 }

@@ -37,6 +37,10 @@ async fn in_doubt(fault: Fault, delivered: usize) {
         assert!(card.text.contains("结果未知") && card.text.contains("可能已经送达，也可能没有"), "{}", card.text);
         assert_eq!(actions(stage, "王芳"), ["resend", "settle"]);
         assert!(actions(stage, "赵磊").is_empty(), "deciding is the author's");
+        for name in ["王芳", "赵磊"] {
+            let card = stage.card_of(name)?.text;
+            assert!(card.starts_with("结果未知，等发起人决定"), "whoever reads it, it is the author's: {card}");
+        }
         assert_eq!(told(stage, "有一批的结果未知"), 1);
         let calls = stage.tenant.calls_to("batch_send").len();
         for _ in 0..3 {
@@ -118,11 +122,11 @@ async fn taking_it_as_sent_ends_the_doubt() {
         stage.settle().await?;
         let card = stage.card_of("王芳")?;
         assert!(card.text.contains("已发送") && card.text.contains("视为已发 1"), "{}", card.text);
+        assert_eq!(told(stage, "飞书已受理 0/1 批，视为已发 1，无效 ID 0 个"), 1, "the numbers of the message add up");
         assert!(actions(stage, "王芳").is_empty());
         stage.later(24 * HOUR).await?;
         assert_eq!(stage.tenant.calls_to("batch_send").len(), 1);
         Ok(())
-        assert_eq!(told(stage, "飞书已受理 0/1 批，视为已发 1，无效 ID 0 个"), 1, "the numbers of the message add up");
     })
     .await;
 }
@@ -280,11 +284,11 @@ async fn a_cancel_stops_the_batches_that_have_not_left() {
         assert_eq!(reached(stage), 200);
         let card = stage.card_of("王芳")?;
         assert!(card.text.contains("部分发送") && card.text.contains("已取消 2"), "{}", card.text);
+        assert_eq!(told(stage, "飞书已受理 1/3 批，已取消 2，"), 1, "the numbers of the message add up");
         Ok(())
     })
     .await;
 }
-        assert_eq!(told(stage, "飞书已受理 1/3 批，已取消 2，"), 1, "the numbers of the message add up");
 
 /// Cancels while a batch is on its way, which then meets this fault.
 async fn cancelled_under_way(stage: &mut Stage, fault: Fault) -> anyhow::Result<()> {

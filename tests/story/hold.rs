@@ -296,6 +296,9 @@ async fn three_refusals_in_a_row_stop_it_and_going_on_leaves_nobody_out() {
         {
             assert!(card.text.contains(words), "{words} is missing in {}", card.text);
         }
+        // Why, and what to click, once: on hold it is said with what there is to decide.
+        assert_eq!(card.text.matches("（11203）").count(), 1, "{}", card.text);
+        assert!(card.text.contains("内容要改就取消") && !card.text.contains("。 "), "{}", card.text);
         assert_eq!(told(stage, "已暂停"), 1);
         press(stage, "王芳", "confirm").await?;
         stage.settle().await?;

@@ -455,7 +455,7 @@ async fn whoami_says_what_stands_between_an_approval_and_the_last_batch() {
         let said = stage.ask("王芳", "/whoami").await?.text;
         for words in [
             "50 人以内：1 人审批；",
-            "2 人审批，并输入人数，通过后等 10 分钟 再发，其间可以叫停，先发一小部分",
+            "2 人审批，并输入人数，通过后等 10 分钟再发，其间可以叫停，先发一小部分",
             "免打扰时段（不发送）：每天 22:00–08:00；周六、日 00:00–24:00",
             "22:00–08:00 every day; 00:00–24:00 on Sat, Sun",
         ] {

@@ -51,12 +51,16 @@ async fn what_does_not_fit_into_the_day_says_so_before_and_waits_for_the_next() 
         tx.commit().await?;
         stage.sql(format!("update quota set booked = {}", PER_DAY - 3)).await?;
         let card = stage.propose("王芳", "/broadcast 销售部 明天也行").await?;
-        assert!(card.text.contains("还剩 3 条") && card.text.contains("约 1 人要等到明天"), "{}", card.text);
+        assert!(card.text.contains("还剩 3 条") && card.text.contains("至少 1 人要等到明天"), "{}", card.text);
         press(stage, "赵磊", "approve").await?;
         stage.settle().await?;
         assert!(stage.tenant.calls_to("batch_send").is_empty(), "Feishu was asked for what cannot be");
         let card = stage.card_of("王芳")?;
-        assert!(card.text.contains("额度（50 万条）用完") && card.text.contains("北京时间 0 点"), "{}", card.text);
+        assert!(
+            card.text.contains("今天剩下的群发额度（每天 50 万条）不够了") && card.text.contains("北京时间 0 点"),
+            "{}",
+            card.text
+        );
         // One that fits is not kept waiting by one that does not.
         proposal(stage, "林悦", "只有一个人").await?;
         press(stage, "赵磊", "approve").await?;
@@ -82,7 +86,11 @@ async fn when_feishu_says_that_the_day_is_used_up_nothing_more_is_tried_before_t
         stage.later(HOUR / 60).await?;
         assert_eq!(stage.tenant.calls_to("batch_send").len(), 1, "the second was not tried in vain");
         assert_eq!(left(stage).await?, 0);
-        assert!(stage.card_of("王芳")?.text.contains("额度（50 万条）用完"), "{}", stage.card_of("王芳")?.text);
+        assert!(
+            stage.card_of("王芳")?.text.contains("今天剩下的群发额度（每天 50 万条）不够了"),
+            "{}",
+            stage.card_of("王芳")?.text
+        );
         stage.tenant.switch(|switches| switches.batch_quota = 500_000);
         stage.later(24 * HOUR).await?;
         assert_eq!(copies(stage, "陈晨"), 2);

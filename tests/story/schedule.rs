@@ -192,7 +192,7 @@ async fn who_had_approved_another_time_hears_of_it_and_is_asked_again() {
         stage.settle().await?;
         let told = voided(stage, "赵磊");
         assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[1].contains(&later) && told[1].contains("改为 通过后立即发送"), "{told:?}");
+        assert!(told[1].contains(&later) && told[1].contains("改为 「通过后立即发送」"), "{told:?}");
         for name in ["赵磊", "何静"] {
             press(stage, name, "approve").await?;
             stage.settle().await?;
@@ -216,7 +216,7 @@ async fn until_its_time_it_can_be_stopped_by_author_and_approvers() {
             };
             stage.later(2 * HOUR).await?;
             let card = stage.card_of("王芳")?;
-            let word = if who == "王芳" { "已取消" } else { "已驳回" };
+            let word = if who == "王芳" { "已取消" } else { "已叫停" };
             assert!(card.text.starts_with(word), "{}", card.text);
         }
         assert!(stage.card_of("王芳")?.text.contains("数字不对"));

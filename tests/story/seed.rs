@@ -311,7 +311,7 @@ async fn code_11247_waits_for_the_next_day() {
         press(stage, "赵磊", "approve").await?;
         stage.settle().await?;
         let seen = stage.person("王芳").sees(&card.message_id).expect("the card");
-        assert!(seen.text.contains("今天的群发额度（50 万条）用完了"), "{}", seen.text);
+        assert!(seen.text.contains("今天剩下的群发额度（每天 50 万条）不够了"), "{}", seen.text);
         assert_eq!(stage.tenant.calls_to("batch_send").len(), 1);
         stage.later(Duration::from_secs(25 * 3600)).await?;
         assert_eq!(stage.person("陈晨").inbox().len(), 1);

@@ -78,7 +78,11 @@ async fn the_rest_waits_where_the_first_wave_is_not_reached() {
             stage.restart().await?;
             stage.later(3 * MINUTE).await?;
             let card = stage.card_of("王芳")?;
-            assert!(card.text.starts_with("已暂停") && card.text.contains("先收到的 2 人里，1 人"), "{}", card.text);
+            assert!(
+                card.text.starts_with("已暂停") && card.text.contains("先收到的 2 人里，判断时有 1 人"),
+                "{}",
+                card.text
+            );
             assert_eq!(actions(stage, "王芳").first().map(String::as_str), Some("confirm"));
             stage.later(24 * HOUR).await?;
             assert_eq!(copies(stage), [1, 1, 0, 0]);
@@ -104,7 +108,11 @@ async fn invalid_ids_in_the_first_wave_stop_the_rest_at_once() {
             press(stage, "赵磊", "approve").await?;
             stage.settle().await?;
             let card = stage.card_of("王芳")?;
-            assert!(card.text.starts_with("已暂停") && card.text.contains("先收到的 2 人里，1 人"), "{}", card.text);
+            assert!(
+                card.text.starts_with("已暂停") && card.text.contains("先收到的 2 人里，判断时有 1 人"),
+                "{}",
+                card.text
+            );
             press(stage, "王芳", "cancel").await?;
             stage.settle().await?;
             assert!(stage.card_of("王芳")?.text.starts_with("部分发送"), "{}", stage.card_of("王芳")?.text);
@@ -176,16 +184,24 @@ async fn an_approved_broadcast_rests_and_can_be_stopped_meanwhile() {
                     "{}",
                     stage.card_of("赵磊")?.text
                 );
-                assert!(press(stage, "赵磊", "approve").await?.says().contains("到时间自动发送"));
+                assert!(press(stage, "赵磊", "approve").await?.says().contains("冷静期过后自动发送"));
                 stage.later(8 * MINUTE).await?;
                 for name in ["王芳", "赵磊"] {
                     let card = stage.card_of(name)?.text;
-                    assert!(card.contains("冷静期") && card.contains("还有约 2 分钟"), "{name}: {card}");
+                    assert!(card.starts_with("冷静期") && card.contains("还有约 2 分钟"), "{name}: {card}");
                 }
                 assert_eq!(copies(stage)[0], 0);
                 match stopped_by {
                     "赵磊" => {
-                        press(stage, "赵磊", Press::action("reject").field("reason", "写错了")).await.map(|_| ())?
+                        assert!(stage.card_of("赵磊")?.text.contains("叫停理由"), "it is no rejection any more");
+                        let stop = Press::action("reject").field("reason", "写错了");
+                        assert!(press(stage, "赵磊", stop).await?.says().contains("已叫停"));
+                        stage.settle().await?;
+                        let told = stage.person("王芳").chat();
+                        assert!(
+                            told.iter().any(|said| said.text.contains("被叫停，没有发送。理由：写错了")),
+                            "{told:?}"
+                        );
                     }
                     "王芳" => press(stage, "王芳", "cancel").await.map(|_| ())?,
                     _ => {}

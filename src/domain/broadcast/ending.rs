@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Broadcast, Stale};
+use super::{Broadcast, Stale, State};
 use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
 use crate::domain::report::Report;
 
@@ -28,6 +28,11 @@ impl Ending {
 }
 
 impl Broadcast {
+    /// Whether it had all its approvals before an approver stopped it, while it waited for its time.
+    pub fn was_stopped(&self) -> bool {
+        self.state == State::Rejected && self.approvals.len() as u64 >= u64::from(self.required.max(1))
+    }
+
     /// Stops what has not been sent of a repair, because `by` took back the broadcast whose content it brings to others.
     ///
     /// # Errors

@@ -165,11 +165,12 @@ fn picker(facts: &Facts<'_>) -> Value {
 }
 
 fn reject_form(broadcast: &Broadcast, label: &Text) -> Value {
+    let why = text::reason_placeholder(broadcast.state == State::Scheduled);
     json!({
         "tag": "form",
         "name": "reject_form",
         "elements": [
-            { "tag": "input", "name": "reason", "placeholder": plain(&text::reason_placeholder()), "required": false,
+            { "tag": "input", "name": "reason", "placeholder": plain(&why), "required": false,
               "width": "fill", "max_length": REASON_LETTERS_MAX },
             {
                 "tag": "button",

@@ -87,7 +87,7 @@ async fn twenty_stand_on_the_card_and_one_more_comes_as_a_file_once() {
         stage.later(Duration::from_secs(3600)).await?;
         let card = stage.card_of("王芳")?;
         assert!(
-            card.text.contains("无效 ID 共 21 个") && card.text.contains("全部在聊天里的 CSV 文件里"),
+            card.text.contains("无效 ID 共 21 个") && card.text.contains("全部在发给发起人的 CSV 文件里"),
             "{}",
             card.text
         );
