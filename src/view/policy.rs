@@ -358,11 +358,11 @@ fn quiet(hours: &QuietHours) -> Text {
     )
 }
 
-/// What whoever approves is asked to type.
+/// What whoever approves is asked to type. Short: on a phone an input shows little more than thirty letters.
 pub fn headcount_placeholder(known: bool) -> Text {
     match known {
-        true => Text::new("请输入卡片上的总人数", "Type the total headcount shown above"),
-        false => Text::new("人数未知：请输入部门的个数", "The headcount is unknown: type the number of departments"),
+        true => Text::new("请输入卡片上的总人数", "Type the headcount shown above"),
+        false => Text::new("人数未知：请输入部门的个数", "Type the number of departments"),
     }
 }
 
@@ -379,5 +379,18 @@ pub fn wrong_headcount(typed: Option<u64>) -> Text {
             "通过之前要输入卡片上的人数（只写数字），没有通过。",
             "Type the headcount shown on the card, digits only, to approve; nothing was approved.",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_typed_is_read_in_full_on_a_phone() {
+        for known in [true, false] {
+            let said = headcount_placeholder(known);
+            assert!(said.en.chars().count() <= 32 && said.zh.chars().count() <= 16, "{said:?}");
+        }
     }
 }
