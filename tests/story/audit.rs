@@ -38,7 +38,9 @@ pub async fn agrees_with_the_ledger(stage: &Stage) -> anyhow::Result<()> {
             "rejected" | "cancelled" | "expired" => Some(state.as_str()),
             _ => Some("approved"),
         };
-        let why = |deed: &str| times(deed) > 0 || (deed == "cancelled" && times("command-recalled") > 0);
+        // Where the last call comes back unsent, taking it back has stopped it.
+        let stopped = times("command-recalled") + times("recalled");
+        let why = |deed: &str| times(deed) > 0 || (deed == "cancelled" && stopped > 0);
         ensure!(needed.is_none_or(why), "{id} is {state}, and nobody wrote down why");
     }
     for batch in stage.rows("select broadcast, seq, state, attempts, outcome from batches").await? {

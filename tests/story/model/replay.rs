@@ -109,20 +109,13 @@ impl<'a> Way<'a> {
             }
             let (what, next) = ways[dice.throw(ways.len())].clone();
             self.went.push(what.to_string());
-            // Whether Feishu takes it in is said beforehand, as for a batch that is called.
-            let refuses = dice.throw(3) == 0;
-            if refuses && matches!(what, Move::Deed(Deed::AskBack(_))) {
-                self.went.push("and is refused".to_owned());
-                self.stage.tenant.fault(Fault::code("batch.delete", 200, 230_027));
+            if let Move::Deed(Deed::AskBack(_)) = what {
+                world = self.ask_back(play, &world, dice.throw(3) == 0).await?;
+                self.agrees(&world).await?;
+                continue;
             }
             self.step(&what).await?;
             world = next;
-            if let Move::Deed(Deed::AskBack(_)) = what {
-                let reply = if refuses { Reply::Refused } else { Reply::Taken };
-                let record = |(what, _): &(Move, World)| matches!(what, Move::Deed(Deed::SettleRecall(_, said)) if *said == reply);
-                let recorded = world.moves(&play.policy, &play.size).into_iter().find(record);
-                world = recorded.context("what was asked back can be recorded")?.1;
-            }
             // The program calls and records in one breath.
             if let Move::Called { .. } = what {
                 let record = |(what, _): &(Move, World)| matches!(what, Move::Deed(Deed::Record(..)));
@@ -132,6 +125,29 @@ impl<'a> Way<'a> {
             self.agrees(&world).await?;
         }
         Ok(world.ledger.broadcast.state)
+    }
+
+    /// One batch is asked back; of several the program takes the one that has waited longest.
+    async fn ask_back(&mut self, play: &Play, world: &World, refused: bool) -> anyhow::Result<World> {
+        let app = &self.stage.bot.app;
+        let reply = if refused { Reply::Refused } else { Reply::Taken };
+        if refused {
+            self.stage.tenant.fault(Fault::code("batch.delete", 200, 230_027));
+        }
+        let before = app.store.batches(&self.id).await?;
+        recall::step(app).await?;
+        let after = app.store.batches(&self.id).await?;
+        let asked = before.iter().zip(&after).find(|(before, after)| before.recall != after.recall);
+        let seq = asked.context("somebody was asked for a batch")?.1.seq;
+        self.went.push(format!("of {seq}: {reply:?}"));
+        let next = |world: &World, is: &dyn Fn(&Deed) -> bool| {
+            let mut moves = world.moves(&play.policy, &play.size).into_iter();
+            moves.find(|(what, _)| matches!(what, Move::Deed(deed) if is(deed))).map(|(_, world)| world)
+        };
+        let asked = next(world, &|deed| matches!(deed, Deed::AskBack(of) if *of == seq));
+        let asked = asked.context("nobody waits for it in the model")?;
+        let recorded = next(&asked, &|deed| matches!(deed, Deed::SettleRecall(_, said) if *said == reply));
+        recorded.context("what was asked back can be recorded")
     }
 
     async fn step(&mut self, what: &Move) -> anyhow::Result<()> {
@@ -176,9 +192,13 @@ impl<'a> Way<'a> {
                 self.stage.person(played_by("author")).says(&format!("/recall {} {seq}", self.id)).await;
                 inbox::step(app).await?;
             }
-            Move::Deed(Deed::AskBack(_)) => drop(recall::step(app).await?),
             Move::Deed(
-                Deed::Record(..) | Deed::Come | Deed::HearFirstWave | Deed::SettleRecall(..) | Deed::Hear(..),
+                Deed::Record(..)
+                | Deed::Come
+                | Deed::HearFirstWave
+                | Deed::AskBack(_)
+                | Deed::SettleRecall(..)
+                | Deed::Hear(..),
             )
             | Move::AtOnce(..)
             | Move::GivesUp { .. }
@@ -247,6 +267,9 @@ impl<'a> Way<'a> {
         }
         // Five answers that bring nothing new, over five minutes, are the end of a recall.
         for _ in 0..RECALL_LOOKS {
+            if !self.broadcast().await?.is_being_recalled() {
+                break;
+            }
             self.passes(Duration::from_secs(60)).await?;
             self.stage.settle().await?;
         }
@@ -303,17 +326,15 @@ fn can_be_gone(world: &World, what: &Move) -> bool {
         | Move::Dies { called: true, .. } => false,
         // Its broadcast has no time to leave at and no first wave; what is delivered is for Feishu to say.
         Move::Deed(Deed::Come | Deed::HearFirstWave | Deed::SettleRecall(..) | Deed::Hear(..)) => false,
-        // Of several the program takes the one that has waited longest.
-        Move::Deed(Deed::AskBack(seq)) => {
-            world.ledger.rows.iter().find(|row| row.recall_due).is_some_and(|row| row.batch.seq == *seq)
-        }
         // Only the file itself would tell of another database, not a step.
         Move::Deed(Deed::Hold(cause)) => *cause == HoldCause::Downtime,
         Move::Deed(Deed::Doubt(run_out)) => {
             let rows = world.ledger.rows.iter();
             run_out.len() == rows.filter(|row| row.batch.state == BatchState::Sending).count()
         }
-        Move::Deed(Deed::Press(_) | Deed::CancelByWord | Deed::Take | Deed::Expire | Deed::RecallByWord(_))
+        Move::Deed(
+            Deed::Press(_) | Deed::CancelByWord | Deed::Take | Deed::Expire | Deed::RecallByWord(_) | Deed::AskBack(_),
+        )
         | Move::TimePasses
         | Move::Called { .. }
         | Move::Dies { called: false, .. } => true,
