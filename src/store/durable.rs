@@ -17,7 +17,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::{AnyConnection, AnyPool, Connection, Row};
@@ -34,6 +34,10 @@ const WRITE_BACK_EVERY: Duration = Duration::from_secs(1);
 /// anew whenever nobody happens to write at the end of writing back.
 const FRAMES_MAX: i64 = 8 * 1024;
 
+/// Commits that nobody waits for, until the log is forced to the disk all the same: whoever waits next waits for all of
+/// them, which took 160 ms for what 10,000 events leave behind at once. So many are 2 to 3 MiB.
+const UNAWAITED_MAX: usize = 256;
+
 /// How often writing back is tried in a row, before it is left for later that the log is empty.
 const TRIES_MAX: usize = 3;
 
@@ -42,11 +46,17 @@ const TRIES_MAX: usize = 3;
 pub(super) enum Durable {
     /// A commit that has returned is on disk.
     ByItself,
-    Shared(mpsc::UnboundedSender<Wait>),
+    Shared {
+        waiting: mpsc::UnboundedSender<Wait>,
+        /// How many commits nobody waited for.
+        unawaited: Arc<AtomicUsize>,
+    },
 }
 
 pub(super) enum Wait {
     Commit(oneshot::Sender<bool>),
+    /// Nobody waits, but it should not become more.
+    Nobody,
     /// Nothing is committed any more: close the log.
     End(oneshot::Sender<()>),
 }
@@ -61,7 +71,7 @@ impl Durable {
             // In memory: there is no disk to wait for.
             return Ok(Self::ByItself);
         }
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (waiting, receiver) = mpsc::unbounded_channel();
         let log = Log { path: PathBuf::from(format!("{database}-wal")), file: None };
         let kept = Kept::start(upkeep, write);
         let runtime = Handle::current();
@@ -70,7 +80,7 @@ impl Durable {
             .name("log".into())
             .spawn(move || synchronise(log, receiver, kept, &runtime))
             .map_err(sqlx::Error::Io)?;
-        Ok(Self::Shared(sender))
+        Ok(Self::Shared { waiting, unawaited: Arc::default() })
     }
 
     /// Returns when everything that was committed before this call is on disk.
@@ -78,15 +88,23 @@ impl Durable {
     /// # Errors
     /// `Unavailable`: it is not, or nobody knows.
     pub(super) async fn reached(&self) -> Result<(), StoreError> {
-        let Self::Shared(waiting) = self else { return Ok(()) };
+        let Self::Shared { waiting, .. } = self else { return Ok(()) };
         let (answer, reached) = oneshot::channel();
         waiting.send(Wait::Commit(answer)).map_err(|_| StoreError::Unavailable)?;
         if reached.await.unwrap_or(false) { Ok(()) } else { Err(StoreError::Unavailable) }
     }
 
+    /// Says that something was committed which may be lost with the power.
+    pub(super) fn unawaited(&self) {
+        let Self::Shared { waiting, unawaited } = self else { return };
+        if unawaited.fetch_add(1, Ordering::Relaxed) % UNAWAITED_MAX == UNAWAITED_MAX - 1 {
+            let _closed = waiting.send(Wait::Nobody);
+        }
+    }
+
     /// Closes what keeps the log, after everything else is closed.
     pub(super) async fn close(&self) {
-        let Self::Shared(waiting) = self else { return };
+        let Self::Shared { waiting, .. } = self else { return };
         let (answer, ended) = oneshot::channel();
         if waiting.send(Wait::End(answer)).is_ok() {
             let _gone = ended.await;
@@ -122,13 +140,15 @@ fn synchronise(mut log: Log, mut waiting: mpsc::UnboundedReceiver<Wait>, kept: K
     let mut doubtful = false;
     while ending.is_empty() && waiting.blocking_recv_many(&mut all, usize::MAX) > 0 {
         let mut commits = Vec::with_capacity(all.len());
+        let mut is_due = false;
         for wait in all.drain(..) {
             match wait {
                 Wait::Commit(answer) => commits.push(answer),
+                Wait::Nobody => is_due = true,
                 Wait::End(answer) => ending.push(answer),
             }
         }
-        if commits.is_empty() {
+        if commits.is_empty() && !is_due {
             continue;
         }
         kept.written.store(true, Ordering::Relaxed);

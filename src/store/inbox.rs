@@ -108,7 +108,9 @@ impl Store {
     /// # Errors
     /// As [`Tx::finish_event`].
     pub async fn drop_event(&self, claim: &Claim) -> Result<(), StoreError> {
-        leave(&mut *self.writer().await?, claim, "done").await
+        leave(&mut *self.writer().await?, claim, "done").await?;
+        self.durable.unawaited();
+        Ok(())
     }
 
     /// Says that an event is still being worked on; whether it is still this claim's.
