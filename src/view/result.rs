@@ -368,9 +368,9 @@ mod tests {
 
     #[test]
     fn lists_are_joined_as_their_language_does() {
-        let said = scopes(["im:message", "im:chat"].into_iter()).expect("two");
-        assert_eq!(said.zh, "缺少的权限：im:message、im:chat");
-        assert_eq!(said.en, "Missing permissions: im:message, im:chat");
-        assert_eq!(scopes(["im:chat"].into_iter()).expect("one").en, "Missing permission: im:chat");
+        let said = scopes(["im:message", "im:resource"].into_iter()).expect("two");
+        assert_eq!(said.zh, "缺少的权限：im:message、im:resource");
+        assert_eq!(said.en, "Missing permissions: im:message, im:resource");
+        assert_eq!(scopes(["im:resource"].into_iter()).expect("one").en, "Missing permission: im:resource");
     }
 }
