@@ -71,8 +71,10 @@ async fn show(app: &App, claim: CardClaim, now: Timestamp) -> Result<Step, Store
     if let Some(code) = claim.refused {
         broadcast.content = Content::Text(text::content_hidden(code).said(None));
     }
-    let quota_left = match broadcast.state.is_undecided() {
-        true => Some(app.store.quota_left(Day::of(app.now())).await?),
+    // What leaves on another day takes nothing of this one's.
+    let today = Day::of(app.now());
+    let quota_left = match broadcast.state.is_undecided() && broadcast.send_at.is_none_or(|at| Day::of(at) == today) {
+        true => Some(app.store.quota_left(today).await?),
         false => None,
     };
     let reads = app.store.reads(&broadcast.id).await?;

@@ -319,7 +319,8 @@ async fn go_on(app: &App, tx: &mut Tx, before: &Broadcast, version: i64) -> Resu
         Some(Hold { cause: HoldCause::Refused { code }, .. }) => Some(code),
         _ => refused.filter(|(_, times)| *times >= REFUSALS_MAX).map(|(code, _)| code),
     };
-    if let Some(code) = code {
+    // What an older version held although it had been stopped stays stopped.
+    if let Some(code) = code.filter(|_| before.ending.is_none()) {
         for mut batch in tx.batches(&before.id).await? {
             if batch.state == BatchState::Refused && batch.outcome.code == Some(code) {
                 batch.state = BatchState::Planned;

@@ -25,6 +25,8 @@ pub struct Report {
     pub cancelled: usize,
     /// Of the refused and cancelled ones those whose earlier call came to an unknown end: they may have gone out.
     pub once_in_doubt: usize,
+    /// Planned, to be sent again after a call that may have brought it already.
+    pub to_be_repeated: usize,
     /// Planned and under way.
     pub open: usize,
     /// Of the open ones those that have left and are not answered yet.
@@ -113,7 +115,8 @@ impl Report {
 
     /// Whether any batch has left, or may have.
     pub fn some_left(&self) -> bool {
-        self.accepted + self.taken_as_sent + self.in_doubt + self.sending + self.once_in_doubt > 0
+        let surely = self.accepted + self.taken_as_sent + self.sending;
+        surely + self.in_doubt + self.once_in_doubt + self.to_be_repeated > 0
     }
 
     fn add(&mut self, batch: &Batch) {
@@ -131,6 +134,7 @@ impl Report {
         if once && matches!(batch.state, BatchState::Refused | BatchState::Cancelled) {
             self.once_in_doubt += 1;
         }
+        self.to_be_repeated += usize::from(once && batch.state == BatchState::Planned);
         match batch.state {
             BatchState::Accepted => {
                 self.refused_in_a_row = None;

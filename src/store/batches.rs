@@ -79,7 +79,7 @@ impl Store {
     ///
     /// [`Report::kept_back`]: crate::domain::report::Report::kept_back
     pub async fn kept_back(&self) -> Result<BTreeMap<BroadcastId, WaitCause>, StoreError> {
-        // Of what ended unsent only the database reads the outcome. Within a string of its JSON every quote is escaped,
+        // Of all but the next one only the database reads the outcome. Within a string of its JSON every quote is escaped,
         // so that these words are the fields' own.
         let rows = sqlx::query(
             r#"select b.broadcast, b.outcome
@@ -88,14 +88,21 @@ impl Store {
                  and b.seq = (select min(p.seq) from batches p where p.broadcast = c.id and p.state = 'planned')
                  and not exists (select 1 from batches d where d.broadcast = c.id and (
                      d.state in ('sending', 'accepted', 'in-doubt', 'taken-as-sent')
-                     or (d.state in ('refused', 'cancelled')
+                     or (d.state in ('planned', 'refused', 'cancelled')
                          and (d.outcome like '%"doubted":true%' or d.outcome like '%"doubt":"%'))))"#,
         )
         .fetch_all(&mut *self.reader().await?)
         .await?;
         let mut kept_back = BTreeMap::new();
         for row in rows {
-            let outcome: Outcome = document(row.try_get::<&str, _>("outcome")?)?;
+            let outcome: Outcome = match document(row.try_get::<&str, _>("outcome")?) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    // Another version wrote it; the others are listed all the same.
+                    tracing::error!(%error, "a batch cannot be read");
+                    continue;
+                }
+            };
             if let Some(cause) = outcome.waiting.filter(|cause| cause.is_by_the_clock()) {
                 kept_back.insert(super::id(row.try_get("broadcast")?, |text| BroadcastId::parse(&text))?, cause);
             }

@@ -332,9 +332,7 @@ fn standing(room: Room, facts: &Facts<'_>, reader: Reader, elements: &mut Vec<Va
             }
         }
         State::Pending => {
-            let rests = broadcast.terms.cooling_off_ms > 0 || broadcast.wave.is_some();
-            let waits = broadcast.send_at.is_some() || rests || short.is_some();
-            let blast = text::blast(broadcast.audience.headcount, broadcast.required == 0, !waits);
+            let blast = text::blast(broadcast.audience.headcount, broadcast.required == 0);
             elements.extend(blast.iter().map(div));
             if broadcast.required > 0 {
                 elements.push(markdown(&text::approvals(&approvals, broadcast.required)));

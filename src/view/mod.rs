@@ -117,8 +117,8 @@ pub fn advice(code: i64) -> Text {
     match advice::advice(code) {
         Some(advice) => Text::new(advice.zh, advice.en),
         None => Text::new(
-            format!("飞书返回了没有说明的错误码 {code}，请把日志号交给飞书技术支持"),
-            format!("Feishu answered with the undocumented code {code}; give the log id to Feishu's support"),
+            format!("飞书返回了没有说明的错误码 {code}，请把日志号交给飞书技术支持。"),
+            format!("Feishu answered with the undocumented code {code}; give the log id to Feishu's support."),
         ),
     }
 }

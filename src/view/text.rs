@@ -40,7 +40,7 @@ pub fn standing(broadcast: &Broadcast, kept_back: Option<WaitCause>) -> Text {
     } else if broadcast.state == State::Pending && broadcast.required == 0 {
         Text::new("待发起人确认", "Waiting for its author to confirm")
     } else if broadcast.state == State::Scheduled && broadcast.is_resting() {
-        Text::new("冷静期，稍后发送", "Cooling off, about to send")
+        Text::new("冷静期，稍后发送", "Cooling off, then sent")
     } else if let (State::Sending, Some(cause)) = (broadcast.state, kept_back) {
         result::kept_back(cause)
     } else {
@@ -137,8 +137,7 @@ pub fn audience_heading(headcount: Headcount) -> Text {
 }
 
 /// What an approval sets off, in a word that can be felt: one figure is read like another.
-/// `at_once`: nothing lies between that and the first copy.
-pub fn blast(headcount: Headcount, author_decides: bool, at_once: bool) -> Option<Text> {
+pub fn blast(headcount: Headcount, author_decides: bool) -> Option<Text> {
     let Headcount { known, departments_unknown } = headcount;
     let (zh, en) = match known {
         ..1_000 if departments_unknown > 0 => ("不知道多少人", "nobody knows how many people"),
@@ -149,10 +148,9 @@ pub fn blast(headcount: Headcount, author_decides: bool, at_once: bool) -> Optio
         100_000.. => ("十万人以上", "more than a hundred thousand people"),
     };
     let (deed, done) = if author_decides { ("确认", "confirmed") } else { ("通过", "approved") };
-    let (soon_zh, soon_en) = if at_once { ("马上", " at once") } else { ("", "") };
     Some(Text::new(
-        format!("⚠️ {deed}之后，{zh}会{soon_zh}收到；已经读过的收不回来"),
-        format!("⚠️ Once this is {done}, {en} get it{soon_en}; what was read cannot be unread"),
+        format!("⚠️ {deed}之后，{zh}会收到；已经读过的收不回来"),
+        format!("⚠️ Once this is {done}, {en} get it; what was read cannot be unread"),
     ))
 }
 
@@ -402,7 +400,7 @@ mod tests {
     #[test]
     fn what_an_approval_sets_off_is_said_in_words() {
         let zh = |known, departments_unknown| {
-            blast(Headcount { known, departments_unknown }, false, true).map(|text| text.zh).unwrap_or_default()
+            blast(Headcount { known, departments_unknown }, false).map(|text| text.zh).unwrap_or_default()
         };
         for (known, unknown, words) in [
             (100, 0, "一百人以上会"),
@@ -416,8 +414,5 @@ mod tests {
             assert!(zh(known, unknown).contains(words), "{known}: {}", zh(known, unknown));
         }
         assert_eq!(zh(99, 0), "");
-        // A rest, a time or a first part lies between.
-        let later = blast(Headcount { known: 320, departments_unknown: 0 }, false, false).expect("many people");
-        assert!(!later.zh.contains("马上") && !later.en.contains("at once"), "{later:?}");
     }
 }

@@ -428,6 +428,8 @@ async fn a_call_that_may_have_arrived_is_told_of_whatever_becomes_of_its_batch()
                 "{action}: {}",
                 card.text
             );
+            let untrue = format!("群发 {id} 已取消，没有发送");
+            assert!(!stage.person("王芳").chat().iter().any(|message| message.text.contains(&untrue)), "{action}");
             assert_eq!(copies(stage, "陈晨"), 1);
             Ok(())
         })

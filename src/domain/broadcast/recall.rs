@@ -49,7 +49,8 @@ impl Broadcast {
             batches.iter().filter(wanted).filter(|row| is_open_to_recall(row)).map(|row| row.seq).collect();
         let on_its_way = batch.is_none() && batches.iter().any(|row| row.state == BatchState::Sending);
         if open.is_empty() && (!on_its_way || (self.is_wanted_back() && self.is_being_recalled())) {
-            let known = batches.iter().filter(wanted).any(|row| row.recall.is_some());
+            let coming = |row: &Batch| self.is_wanted_back() && row.state == BatchState::Sending;
+            let known = batches.iter().filter(wanted).any(|row| row.recall.is_some() || coming(row));
             return Err(match batch {
                 _ if known => Stale::RecalledAlready,
                 Some(_) => Stale::NoSuchBatch,
