@@ -57,7 +57,7 @@ async fn work(app: &App, claim: &Claim) -> Result<(), Trouble> {
         Ok(event) => desk(app, claim, event).await,
         Err(_) => {
             tracing::error!(key = claim.key, "a stored event cannot be read any more");
-            Ok(end(app, claim).await?)
+            Ok(app.store.drop_event(claim).await?)
         }
     }
 }
@@ -82,18 +82,13 @@ async fn desk(app: &App, claim: &Claim, event: Event) -> Result<(), Trouble> {
             if let Some(person) = open_id {
                 authorize::revoked(app, &person, event.created_at).await?;
             }
-            Ok(end(app, claim).await?)
+            Ok(app.store.drop_event(claim).await?)
         }
         EventKind::MessageRecalled { message_id } => recalled::desk(app, claim, &message_id).await,
         EventKind::Menu { person, key } => menu::desk(app, claim, &person, &key).await,
         EventKind::Entered { person } => menu::greet(app, claim, &person).await,
-        EventKind::CardAction(_) | EventKind::Unknown => Ok(end(app, claim).await?),
+        EventKind::CardAction(_) | EventKind::Unknown => Ok(app.store.drop_event(claim).await?),
     }
-}
-
-/// Ends an event that leads to nothing.
-pub async fn end(app: &App, claim: &Claim) -> Result<(), StoreError> {
-    app.store.drop_event(claim).await
 }
 
 /// Whether what was written tells the language of its writer. What is broadcast may be in a language for others: of
@@ -108,7 +103,7 @@ fn learns(command: Option<CommandName>, written: Language, remembered: Option<La
 async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Result<(), Trouble> {
     // Where nobody is mentioned, the bot is not.
     if message.chat == ChatKind::Group && message.mentions.is_empty() {
-        return Ok(end(app, claim).await?);
+        return Ok(app.store.drop_event(claim).await?);
     }
     if recalled::before(app, claim, &message.message_id).await? {
         return Ok(());
@@ -120,12 +115,12 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
         ChatKind::OneToOne => app.bot.get(),
     };
     if message.chat == ChatKind::Group && !message.mentions.iter().any(|mention| mention.open_id.as_ref() == bot) {
-        return Ok(end(app, claim).await?);
+        return Ok(app.store.drop_event(claim).await?);
     }
     let roles = app.policy().roles(&message.sender);
     if roles.is_stranger() {
         // A role was taken away after the event had been accepted.
-        return Ok(end(app, claim).await?);
+        return Ok(app.store.drop_event(claim).await?);
     }
     let remembered = app.store.language_of(&message.sender).await?;
     let written = Language::of(&message.plain());
@@ -133,7 +128,7 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
     let body = match &message.said {
         MessageBody::Said(body) => body,
         // Recalled before it arrived: there is nothing to answer.
-        MessageBody::Empty => return Ok(end(app, claim).await?),
+        MessageBody::Empty => return Ok(app.store.drop_event(claim).await?),
         MessageBody::Other { message_type } => {
             return request.finish_with(&answers::cannot_read(message_type)).await;
         }

@@ -2,7 +2,6 @@
 //! person, since neither comes with a message of theirs.
 
 use super::commands::{newest, standing};
-use super::inbox::end;
 use super::letters::{text_content, uuid};
 use super::{App, Trouble};
 use crate::domain::broadcast::Broadcast;
@@ -52,7 +51,7 @@ pub async fn desk(app: &App, claim: &Claim, person: &OpenId, key: &str) -> Resul
     let allowed = app.policy().may(person, &Deed::Command(item.map_or(CommandName::Help, Item::command)));
     if allowed.is_err() {
         // A role was taken away after the event had been accepted.
-        return Ok(end(app, claim).await?);
+        return Ok(app.store.drop_event(claim).await?);
     }
     let said = match item {
         Some(Item::Help) => help::help(roles, None),
@@ -86,7 +85,7 @@ pub async fn desk(app: &App, claim: &Claim, person: &OpenId, key: &str) -> Resul
 pub async fn greet(app: &App, claim: &Claim, person: &OpenId) -> Result<(), Trouble> {
     let roles = app.policy().roles(person);
     if roles.is_stranger() {
-        return Ok(end(app, claim).await?);
+        return Ok(app.store.drop_event(claim).await?);
     }
     let waiting = waiting(app, person).await?;
     say(app, claim, person, &hand::greeting(roles, waiting.own.len(), waiting.awaiting.len())).await

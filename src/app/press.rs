@@ -13,7 +13,6 @@ use super::{App, about, audit, correct, dispatch, edit, errands, recall, resched
 use crate::domain::batch::BatchState;
 use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::command::half_width;
-use crate::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
 use crate::domain::ids::{BroadcastId, DepartmentId, OpenId, Timestamp};
 use crate::domain::policy::{Action, Deed};
 use crate::domain::polls;
@@ -314,23 +313,18 @@ async fn go_on(app: &App, tx: &mut Tx, before: &Broadcast, version: i64) -> Resu
         Ok(after) => after,
         Err(stale) => return Ok(Err(stale)),
     };
-    let refused = Report::of(&tx.batches(&before.id).await?).refused_in_a_row;
-    let code = match before.hold {
-        Some(Hold { cause: HoldCause::Refused { code }, .. }) => Some(code),
-        _ => refused.filter(|(_, times)| *times >= REFUSALS_MAX).map(|(code, _)| code),
-    };
-    // What an older version held although it had been stopped stays stopped.
-    if let Some(code) = code.filter(|_| before.ending.is_none()) {
-        for mut batch in tx.batches(&before.id).await? {
+    let mut batches = tx.batches(&before.id).await?;
+    if let Some(code) = before.refused_for(&Report::of(&batches)) {
+        for batch in &mut batches {
             if batch.state == BatchState::Refused && batch.outcome.code == Some(code) {
                 batch.state = BatchState::Planned;
                 batch.not_before = now;
                 batch.outcome.code = None;
                 batch.outcome.scopes.clear();
-                tx.move_batch(&batch, BatchState::Refused).await?;
+                tx.move_batch(batch, BatchState::Refused).await?;
             }
         }
-        let report = Report::of(&tx.batches(&before.id).await?);
+        let report = Report::of(&batches);
         after = after.follow(&report, now);
         if after.hold.is_some() {
             tell_author(tx, &after, &report, now).await?;

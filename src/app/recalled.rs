@@ -5,7 +5,6 @@
 //! own from the moment it was acknowledged ([`EventKey::of_recall`]): a command that comes later finds it there, one that
 //! is under way loses its lease, and one that is done has left its trace.
 
-use super::inbox::end;
 use super::letters::{text_content, uuid};
 use super::press::write_cancelled;
 use super::{App, Trouble};
@@ -46,7 +45,7 @@ pub async fn before(app: &App, claim: &Claim, message: &MessageId) -> Result<boo
         return Ok(false);
     }
     tracing::info!(key = claim.key, "a command that had been recalled is not worked on");
-    end(app, claim).await?;
+    app.store.drop_event(claim).await?;
     Ok(true)
 }
 

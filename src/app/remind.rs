@@ -25,12 +25,12 @@ pub async fn remind(app: &App, id: &BroadcastId) -> Result<(), StoreError> {
     let held = broadcast.hold.is_some();
     if !held {
         let said = hand::reminder(id, &broadcast.content.plain(), &until);
-        for person in tx.card_holders(id, CardRole::Approver).await? {
+        for (person, card) in tx.card_holders(id, CardRole::Approver).await? {
             if broadcast.waits_for(&person) && policy.still_counts(&person, &broadcast.asked()) {
                 let said = said.said(tx.language_of(&person).await?);
                 let mut letter = letter(&broadcast, Receiver::Person(person.clone()), &person, &said);
                 // A press on what it answers leads to the card, however much has been written since.
-                letter.reply_to = tx.card_message(id, &person).await?;
+                letter.reply_to = card;
                 tx.post(&letter, now).await?;
             }
         }

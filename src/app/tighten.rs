@@ -52,7 +52,7 @@ async fn hold_to(app: &App, policy: &Policy, id: &BroadcastId) -> Result<bool, S
         _ => {
             let asked = tx.card_holders(id, CardRole::Approver).await?;
             let approvers = policy.approvers_of(&after.asked()).into_iter();
-            approvers.filter(|approver| !asked.contains(approver)).cloned().collect::<Vec<OpenId>>()
+            approvers.filter(|approver| !asked.contains_key(approver)).cloned().collect::<Vec<OpenId>>()
         }
     };
     let stricter = after != before;

@@ -623,6 +623,12 @@ mod tests {
             assert!(sending.clone().on_hold(cause, Timestamp(6)).is_some());
             assert_eq!(stopped.clone().on_hold(cause, Timestamp(6)), None);
         }
+        // What was refused again and again is tried again; not where it was stopped, even if something holds it.
+        let again = Report { refused_in_a_row: Some((11_203, 3)), ..Report::default() };
+        let held = sending.on_hold(HoldCause::Downtime, Timestamp(6)).expect("held");
+        assert_eq!(held.refused_for(&again), Some(11_203));
+        assert_eq!(held.refused_for(&under_way), None, "not often enough");
+        assert_eq!(Broadcast { hold: held.hold, ..stopped }.refused_for(&again), None);
     }
 
     #[test]

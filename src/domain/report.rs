@@ -115,8 +115,8 @@ impl Report {
 
     /// Whether any batch has left, or may have.
     pub fn some_left(&self) -> bool {
-        let surely = self.accepted + self.taken_as_sent + self.sending;
-        surely + self.in_doubt + self.once_in_doubt + self.to_be_repeated > 0
+        let doubtful = self.in_doubt + self.once_in_doubt + self.to_be_repeated;
+        self.accepted + self.taken_as_sent + self.sending + doubtful > 0
     }
 
     fn add(&mut self, batch: &Batch) {

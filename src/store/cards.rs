@@ -1,8 +1,11 @@
 //! Copies of a broadcast's card. Each copy has one writer at a time and only ever moves forward: it is rendered from
 //! the newest revision at the moment it is sent, so a newer card is never overwritten by an older one.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, Tx, document, to_document};
 use crate::domain::ids::{BroadcastId, MessageId, OpenId, Timestamp};
@@ -168,29 +171,23 @@ impl Store {
 }
 
 impl Tx {
-    /// Who has a card of this broadcast in that role.
-    pub async fn card_holders(&mut self, broadcast: &BroadcastId, role: CardRole) -> Result<Vec<OpenId>, StoreError> {
-        let rows = sqlx::query("select person from cards where broadcast = $1 and role = $2 order by person")
+    /// Who has a card of this broadcast in that role, and the message that it is, once it was sent.
+    pub async fn card_holders(
+        &mut self,
+        broadcast: &BroadcastId,
+        role: CardRole,
+    ) -> Result<BTreeMap<OpenId, Option<MessageId>>, StoreError> {
+        let rows = sqlx::query("select person, message_id from cards where broadcast = $1 and role = $2")
             .bind(broadcast.as_str())
             .bind(role.as_str())
             .fetch_all(self.connection())
             .await?;
-        rows.iter().map(|row| super::id(row.try_get("person")?, OpenId::new)).collect()
-    }
-
-    /// The message that is this person's card of this broadcast, once it was sent.
-    pub async fn card_message(
-        &mut self,
-        broadcast: &BroadcastId,
-        person: &OpenId,
-    ) -> Result<Option<MessageId>, StoreError> {
-        let row = sqlx::query("select message_id from cards where broadcast = $1 and person = $2")
-            .bind(broadcast.as_str())
-            .bind(person.as_str())
-            .fetch_optional(self.connection())
-            .await?;
-        let message_id = row.map(|row| row.try_get::<Option<String>, _>("message_id")).transpose()?.flatten();
-        message_id.map(|id| super::id(id, MessageId::new)).transpose()
+        let holder = |row: &AnyRow| {
+            let message_id = row.try_get::<Option<String>, _>("message_id")?;
+            let message_id = message_id.map(|text| super::id(text, MessageId::new)).transpose()?;
+            Ok((super::id(row.try_get("person")?, OpenId::new)?, message_id))
+        };
+        rows.iter().map(holder).collect()
     }
 
     /// Owes `person` a card of this broadcast; no-op if they have one.

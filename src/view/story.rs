@@ -65,8 +65,16 @@ fn what(row: &Row) -> Text {
         }
         Deed::Picked => ("选定部门", "department chosen"),
         Deed::Accepted => ("确认内容无误", "content confirmed as meant"),
-        Deed::Rejected if detail.get("reason") == Some(&true.into()) => ("驳回，附理由", "rejected, with a reason"),
-        Deed::Rejected => ("驳回", "rejected"),
+        Deed::Rejected => {
+            // Once it was approved, and waited for its time, an approver stops it.
+            let stopped = word("from") == State::Scheduled.as_str();
+            match (stopped, detail.get("reason") == Some(&true.into())) {
+                (false, false) => ("驳回", "rejected"),
+                (false, true) => ("驳回，附理由", "rejected, with a reason"),
+                (true, false) => ("叫停", "stopped"),
+                (true, true) => ("叫停，附理由", "stopped, with a reason"),
+            }
+        }
         Deed::Cancelled if detail.contains_key("recalled") => {
             let of = word("recalled");
             return Text::new(

@@ -194,9 +194,12 @@ async fn an_approved_broadcast_rests_and_can_be_stopped_meanwhile() {
                 match stopped_by {
                     "赵磊" => {
                         assert!(stage.card_of("赵磊")?.text.contains("叫停理由"), "it is no rejection any more");
+                        let id = Stage::id_on(&stage.card_of("赵磊")?);
                         let stop = Press::action("reject").field("reason", "写错了");
                         assert!(press(stage, "赵磊", stop).await?.says().contains("已叫停"));
                         stage.settle().await?;
+                        let status = stage.ask("王芳", &format!("/status {id}")).await?.text;
+                        assert!(status.contains("叫停，附理由") && !status.contains("驳回"), "{status}");
                         let told = stage.person("王芳").chat();
                         assert!(
                             told.iter().any(|said| said.text.contains("被叫停，没有发送。理由：写错了")),
@@ -310,6 +313,7 @@ async fn a_list_opens_no_batch_but_the_next_one() {
             let (doubtful, doubted) = (outcome(None, Some(DoubtCause::NoAnswer), false), outcome(None, None, true));
             for (state, outcome, kept_back) in [
                 ("planned", &plain, true),
+                ("planned", &doubtful, false),
                 ("refused", &refused, true),
                 ("refused", &doubted, false),
                 ("cancelled", &doubtful, false),

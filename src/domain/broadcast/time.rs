@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::{Approval, Broadcast, Ending, Revised, Stale, State};
-use crate::domain::hold::{AWAY_MAX, Hold, HoldCause};
+use crate::domain::hold::{AWAY_MAX, Hold, HoldCause, REFUSALS_MAX};
 use crate::domain::ids::Timestamp;
+use crate::domain::report::Report;
 use crate::domain::schedule;
 
 impl Broadcast {
@@ -129,6 +130,15 @@ impl Broadcast {
         match self.state {
             State::Scheduled => Ok(self.released(now)),
             state => Ok(self.moved(state)),
+        }
+    }
+
+    /// The code for which batches were refused that are tried again when its author says go on: it holds the broadcast, or
+    /// came so often meanwhile that it would. None where the broadcast was stopped: nothing of that leaves any more.
+    pub fn refused_for(&self, report: &Report) -> Option<i64> {
+        match self.hold.filter(|_| self.ending.is_none())?.cause {
+            HoldCause::Refused { code } => Some(code),
+            _ => report.refused_in_a_row.filter(|(_, times)| *times >= REFUSALS_MAX).map(|(code, _)| code),
         }
     }
 }

@@ -8,7 +8,6 @@ mod time;
 use feishu_broadcast::domain::audience::{Audience, DepartmentTarget};
 use feishu_broadcast::domain::batch::{Batch, BatchState, DoubtCause, Verdict};
 use feishu_broadcast::domain::broadcast::{Broadcast, State};
-use feishu_broadcast::domain::hold::{Hold, HoldCause, REFUSALS_MAX};
 use feishu_broadcast::domain::ids::{OpenId, Timestamp};
 use feishu_broadcast::domain::plan;
 use feishu_broadcast::domain::policy::{Action, Deed, Policy};
@@ -134,11 +133,7 @@ fn decide_doubt(tx: &mut Tx, version: i64, to: BatchState, now: Timestamp) -> Re
 fn go_on(tx: &mut Tx, version: i64, now: Timestamp) -> Result<Option<()>, Conflict> {
     let before = tx.sees.broadcast.clone();
     let Ok(mut after) = before.clone().go_on(version, now) else { return Ok(None) };
-    let code = match before.hold {
-        Some(Hold { cause: HoldCause::Refused { code }, .. }) => Some(code),
-        _ => tx.sees.report().refused_in_a_row.filter(|(_, times)| *times >= REFUSALS_MAX).map(|(code, _)| code),
-    };
-    if let Some(code) = code {
+    if let Some(code) = before.refused_for(&tx.sees.report()) {
         for mut batch in tx.sees.batches() {
             if batch.state == BatchState::Refused && batch.outcome.code == Some(code) {
                 batch.state = BatchState::Planned;
