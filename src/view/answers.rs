@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, count, moment, text};
+use super::{Text, count, moment, targets, text};
 use crate::domain::audience::DepartmentTarget;
 use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
@@ -98,7 +98,7 @@ pub(super) fn begin(content: &str, letters_max: usize) -> String {
 
 pub fn list_line(broadcast: &Broadcast, kept_back: Option<WaitCause>, zone: &TimeZone) -> Text {
     let word = text::standing(broadcast, kept_back);
-    let heads = text::heads(broadcast.audience.headcount);
+    let heads = targets::size(broadcast);
     let when = moment(broadcast.created_at, zone);
     let begin = begin(&broadcast.content.plain(), LISTED_MAX);
     let (at_zh, at_en) = match broadcast.leaves_at() {

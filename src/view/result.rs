@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::sheets::IdKind;
-use super::{Text, agree, batches, count, hold, lint, moment, reach, recall, schedule, text, time_of_day};
+use super::{Text, agree, batches, count, hold, lint, moment, reach, recall, schedule, targets, text, time_of_day};
 use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
 use crate::domain::hold::HoldCause;
@@ -228,7 +228,7 @@ fn named(report: &Report, kind: IdKind, id: &str) -> Text {
 /// `/status` of one broadcast: everything a card says, as a message.
 pub fn status(broadcast: &Broadcast, report: &Report, zone: &TimeZone) -> Text {
     let word = text::standing(broadcast, report.kept_back());
-    let heads = text::heads(broadcast.audience.headcount);
+    let heads = targets::size(broadcast);
     let mut all = vec![
         Text::new(format!("群发 {}：{}", broadcast.id, word.zh), format!("Broadcast {}: {}", broadcast.id, word.en)),
         Text::new(

@@ -1,8 +1,17 @@
 //! What is said of targets: on a card, and where they lead nowhere.
 
-use super::{Text, count};
+use super::{Text, count, text};
 use crate::domain::audience::FileNote;
+use crate::domain::broadcast::Broadcast;
 use crate::domain::ids::{BroadcastId, OpenId};
+
+/// How many people a broadcast is for; while a department is still to be chosen, nobody knows.
+pub fn size(broadcast: &Broadcast) -> Text {
+    match broadcast.questions.is_empty() {
+        true => text::heads(broadcast.audience.headcount),
+        false => Text::new("人数待定", "headcount open"),
+    }
+}
 
 pub fn covered(named: &str, inside: Option<&str>) -> Text {
     match inside {

@@ -39,6 +39,10 @@ async fn namesakes_are_chosen_by_the_author_from_full_paths() {
         let wire = card.content.to_string();
         assert!(wire.contains("华东 / 客服部（约 1 人）") && wire.contains("华南 / 客服部（约 1 人）"), "{wire}");
         assert!(stage.person("赵磊").last_card().is_none(), "nobody is asked before the choice");
+        for command in ["/list".to_owned(), format!("/status {}", Stage::id_on(&card))] {
+            let said = stage.ask("王芳", &command).await?.text;
+            assert!(said.contains("人数待定") && !said.contains("约 0 人"), "{said}");
+        }
         let chosen = department(stage, "华南/客服部");
         let press = Press::action("pick").option(&chosen);
         let pressed = stage.person("王芳").presses(&card, press).await.map_err(anyhow::Error::msg)?;
