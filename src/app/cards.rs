@@ -50,8 +50,8 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
 }
 
 async fn show(app: &App, claim: CardClaim, now: Timestamp) -> Result<Step, StoreError> {
-    let broadcast = match app.store.broadcast(&claim.broadcast).await {
-        Ok(Some(broadcast)) => broadcast,
+    let (broadcast, report) = match read(app, &claim).await {
+        Ok(Some(read)) => read,
         Ok(None) | Err(StoreError::Unreadable(_)) => {
             tracing::error!(broadcast = %claim.broadcast, "a card of a broadcast that cannot be read was given up");
             app.store.settle_card(&claim, &CardOutcome::GivenUp, now).await?;
@@ -59,10 +59,6 @@ async fn show(app: &App, claim: CardClaim, now: Timestamp) -> Result<Step, Store
         }
         Err(error) => return Err(error),
     };
-    let mut report = Report::of(&app.store.batches(&broadcast.id).await?);
-    if report.in_doubt > 0 {
-        report.doubtful = app.store.doubtful(&broadcast.id).await?;
-    }
     let reader = match claim.role {
         CardRole::Author => Reader::Author,
         CardRole::Approver => Reader::Approver,
@@ -114,6 +110,17 @@ async fn show(app: &App, claim: CardClaim, now: Timestamp) -> Result<Step, Store
     };
     app.store.settle_card(&claim, &outcome, next).await?;
     Ok(Step::Worked)
+}
+
+/// What a card shows, and who may get it twice by what its author may press.
+async fn read(app: &App, claim: &CardClaim) -> Result<Option<(Broadcast, Report)>, StoreError> {
+    let Some(broadcast) = app.store.broadcast(&claim.broadcast).await? else { return Ok(None) };
+    let mut report = Report::of(&app.store.batches(&broadcast.id).await?);
+    let refused_for = broadcast.refused_for(&report).filter(|_| report.in_doubt == 0);
+    if report.in_doubt > 0 || (refused_for.is_some() && report.once_in_doubt > 0) {
+        report.doubtful = app.store.doubtful(&broadcast.id, refused_for).await?;
+    }
+    Ok(Some((broadcast, report)))
 }
 
 fn failed(app: &App, claim: &CardClaim, error: &CallError) -> (CardOutcome, Timestamp) {

@@ -3,6 +3,8 @@
 //! `sending` is in the ledger before the first byte leaves and the outcome after the answer. Only what is certainly
 //! unsent is ever planned again; what nobody can know stays in doubt until a person decides.
 
+mod verdict;
+
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -14,13 +16,12 @@ use super::news::tell_author;
 use super::press::cancel_planned;
 use super::{App, LEASE, RENEW_EVERY, Step, about, audit, pace};
 use crate::domain::audit::{Deed, Entry};
-use crate::domain::batch::{Batch, BatchState, DoubtCause, Verdict, WaitCause};
+use crate::domain::batch::{Batch, BatchState, Verdict, WaitCause};
 use crate::domain::broadcast::{Broadcast, State};
-use crate::domain::ids::Timestamp;
+use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::plan;
 use crate::domain::quota::Day;
 use crate::domain::report::Report;
-use crate::feishu::error::{self, Class, SendError};
 use crate::store::batches::BatchClaim;
 use crate::store::pace::Ring;
 use crate::store::{StoreError, Tx};
@@ -34,18 +35,13 @@ const SHOWN_FROM: Duration = Duration::from_secs(3);
 /// The first question about delivery. Source: contract "following up", polling begins after 2 s.
 const FIRST_POLL: Duration = Duration::from_secs(2);
 
-/// Calls of one batch that may be refused for the app's own credentials, before that counts as final.
-const CREDENTIALS_TRIES_MAX: i64 = 6;
-
-/// The day's messages are used up; nothing was sent. Source: batch_send, "error codes".
-const QUOTA_USED_UP: i64 = 11_247;
-
 /// How long a day counts as just begun, in ms.
 const JUST_BEGUN_MS: i64 = 600_000;
 
-/// Tries to write an outcome when the store does not answer. After that the batch will be found in doubt.
-const WRITES_MAX: u32 = 8;
-const COLLISIONS_MAX: u32 = 2;
+/// How often an outcome is tried to be written, a second apart at most: ten minutes. After that the batch will be found
+/// in doubt. An outcome that the store cannot even read back is not worth a second try.
+const WRITES_MAX: u32 = 600;
+const WRITE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Sends at most one batch. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
@@ -96,20 +92,24 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
         // Another database than a moment ago: [`super::life`] asks the authors first.
         return Ok(None);
     }
-    let Some(next) = tx.next_batch(now).await? else { return Ok(None) };
-    let broadcast = match tx.broadcast(&next.broadcast).await {
-        Ok(Some(broadcast)) => broadcast,
-        Ok(None) => return Err(StoreError::Unreadable("a batch without its broadcast".into())),
+    let Some(id) = tx.next_broadcast(now).await? else { return Ok(None) };
+    match take_of(app, tx, &id, now).await {
         Err(StoreError::Unreadable(why)) => {
-            tracing::error!(broadcast = %next.broadcast, why, "a broadcast cannot be read; it is held, the others go on");
-            drop(tx);
-            app.store.set_aside(&next.broadcast).await?;
-            return Ok(None);
+            tracing::error!(broadcast = %id, why, "a broadcast cannot be read; it is held, the others go on");
+            app.store.set_aside(&id).await?;
+            Ok(None)
         }
-        Err(error) => return Err(error),
-    };
+        taken => taken,
+    }
+}
+
+/// Takes the next batch of the broadcast whose turn it is. Drops the transaction before it begins another one: there is
+/// one connection that writes.
+async fn take_of(app: &App, mut tx: Tx, id: &BroadcastId, now: Timestamp) -> Result<Option<Claimed>, StoreError> {
+    let broadcast =
+        tx.broadcast(id).await?.ok_or_else(|| StoreError::Unreadable("a batch without its broadcast".into()))?;
     // Another process may have been here since the look.
-    let Some(claim) = tx.claim_batch(&next.broadcast, now, now.after(LEASE)).await? else { return Ok(None) };
+    let Some(claim) = tx.claim_batch(id, now, now.after(LEASE)).await? else { return Ok(None) };
     if !is_what_was_approved(&broadcast, &claim, &tx.digests(&broadcast.id).await?) {
         // Gives the claim back: the one writing connection is needed for what follows.
         drop(tx);
@@ -118,13 +118,13 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
     }
     if let Some(until) = quiet_until(app, now) {
         drop(tx);
-        wait(app, &next, now, WaitCause::QuietHours, until).await?;
+        wait(app, id, now, WaitCause::QuietHours, until).await?;
         return Ok(None);
     }
     if !tx.book(&claim.batch, Day::of(now)).await? {
         drop(tx);
         // Today's messages do not suffice for this batch, nor for those behind it.
-        wait(app, &next, now, WaitCause::Quota, Day::of(now).over()).await?;
+        wait(app, id, now, WaitCause::Quota, Day::of(now).over()).await?;
         return Ok(None);
     }
     let started = broadcast.clone().follow(&Report::of(&tx.batches(&broadcast.id).await?), now);
@@ -160,15 +160,26 @@ pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
 
 async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     let Claimed { claim, broadcast } = claimed;
-    let body = plan::request_body(&broadcast.content, &claim.targets);
-    let departure = app.departures.leave(|| app.now()).await;
-    // Frozen or starved since it was taken: others may have found it without a sender, and its author decided.
-    if app.now().since(claim.taken_at) > STALE && !app.store.renew_batch(claim, app.now().after(LEASE)).await? {
-        tracing::warn!(broadcast = %broadcast.id, seq = claim.batch.seq, "a batch was lost before its call; nothing was sent");
-        return Err(StoreError::Conflict);
-    }
-    let answer = app.feishu.batch_send(app.now(), &body).await;
-    app.departures.answered(departure, app.now());
+    // Before its moment: what waits for a token together would arrive together.
+    let answer = match app.feishu.have_token(app.now()).await {
+        Ok(()) => {
+            let departure = app.departures.leave(|| app.now()).await;
+            // Frozen or starved since it was taken: others may have found it without a sender, and its author decided.
+            let taken_for = app.now().since(claim.taken_at);
+            if taken_for > LEASE {
+                return put_back(app, claim).await;
+            }
+            if taken_for > STALE && !app.store.renew_batch(claim, app.now().after(LEASE)).await? {
+                tracing::warn!(broadcast = %broadcast.id, seq = claim.batch.seq, "a batch was lost before its call; nothing was sent");
+                return Err(StoreError::Conflict);
+            }
+            let body = plan::request_body(&broadcast.content, &claim.targets);
+            let answer = app.feishu.batch_send(app.now(), &body).await;
+            app.departures.answered(departure, app.now());
+            answer
+        }
+        Err(error) => Err(error.into()),
+    };
     let (verdict, log_id) = match answer {
         Ok(accepted) => {
             (Verdict::Accepted { message_id: accepted.message_id, invalid: accepted.invalid }, accepted.log_id)
@@ -176,7 +187,7 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
         Err(error) => {
             tracing::warn!(%error, broadcast = %broadcast.id, seq = claim.batch.seq, "a batch was not accepted");
             app.images.heed(error.code());
-            (verdict_of(&error, claim), error.log_id().map(str::to_owned))
+            (verdict::of(&error, claim), error.log_id().map(str::to_owned))
         }
     };
     let outcome = outcome_word(&verdict);
@@ -202,6 +213,15 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// A batch that was taken so long ago that much may have changed meanwhile, or that the machine woke from a snapshot of
+/// itself: back into the plan. It leaves again only after the absence was noticed and its author asked.
+async fn put_back(app: &App, claim: &BatchClaim) -> Result<(), StoreError> {
+    let Batch { broadcast, seq, .. } = &claim.batch;
+    tracing::warn!(%broadcast, seq, "a batch was taken long ago; it goes back unsent");
+    let later = Verdict::NotBefore { cause: WaitCause::Pace, moment: app.now() };
+    write(app, claim, claim.batch.clone().settle(later, None, app.now(), 0)).await
+}
+
 /// Says every now and then that a call is under way, beside the call itself. Whatever becomes of that, the call goes on:
 /// only its answer tells what happened.
 async fn keep(app: &App, claim: &BatchClaim) -> Infallible {
@@ -217,10 +237,13 @@ async fn keep(app: &App, claim: &BatchClaim) -> Infallible {
 async fn show_waiting(app: &App, until: Timestamp) -> Result<(), StoreError> {
     let now = app.now();
     let mut tx = app.store.begin().await?;
-    let Some(seen) = tx.next_batch(now).await? else { return Ok(()) };
-    tx.broadcast(&seen.broadcast).await?;
-    let Some(next) = tx.next_batch(now).await?.filter(|next| *next == seen) else { return Ok(()) };
-    postpone(app, tx, next, WaitCause::Pace, until).await
+    let Some(id) = tx.next_broadcast(now).await? else { return Ok(()) };
+    drop(tx);
+    match wait(app, &id, now, WaitCause::Pace, until).await {
+        // [`take`] sets it aside.
+        Err(StoreError::Unreadable(_)) => Ok(()),
+        done => done,
+    }
 }
 
 /// When the quiet hours of the rules are over; none outside of them.
@@ -228,27 +251,22 @@ pub(super) fn quiet_until(app: &App, now: Timestamp) -> Option<Timestamp> {
     app.policy().quiet().map(|quiet| quiet.next_allowed(now, &app.zone)).filter(|until| *until > now)
 }
 
-/// A batch that may not leave yet, for a reason of our own. Nothing was asked of Feishu.
-async fn wait(app: &App, seen: &Batch, now: Timestamp, cause: WaitCause, until: Timestamp) -> Result<(), StoreError> {
-    let mut tx = app.store.begin().await?;
-    tx.broadcast(&seen.broadcast).await?;
-    let Some(next) = tx.next_batch(now).await?.filter(|next| next == seen) else { return Ok(()) };
-    tracing::info!(broadcast = %next.broadcast, seq = next.seq, heads = next.heads, ?cause, "a batch waits");
-    postpone(app, tx, next, cause, until).await
-}
-
-/// Lets a batch wait that has not been taken, visibly.
-async fn postpone(
+/// Lets the next batch of a broadcast wait for a reason of our own, visibly. Nothing was asked of Feishu.
+async fn wait(
     app: &App,
-    mut tx: Tx,
-    mut batch: Batch,
+    id: &BroadcastId,
+    now: Timestamp,
     cause: WaitCause,
     until: Timestamp,
 ) -> Result<(), StoreError> {
-    batch.outcome.waiting = Some(cause);
-    batch.not_before = until;
-    tx.move_batch(&batch, BatchState::Planned).await?;
-    follow(&mut tx, &batch.broadcast, app.now()).await?;
+    let mut tx = app.store.begin().await?;
+    tx.broadcast(id).await?;
+    let Some(mut next) = tx.next_batch(now).await?.filter(|next| next.broadcast == *id) else { return Ok(()) };
+    tracing::info!(broadcast = %id, seq = next.seq, heads = next.heads, ?cause, "a batch waits");
+    next.outcome.waiting = Some(cause);
+    next.not_before = until;
+    tx.move_batch(&next, BatchState::Planned).await?;
+    follow(&mut tx, id, app.now()).await?;
     tx.commit().await?;
     app.wake.cards.notify_one();
     Ok(())
@@ -285,54 +303,6 @@ async fn refuse_tampered(app: &App, broadcast: Broadcast) -> Result<(), StoreErr
     Ok(())
 }
 
-/// What a failed call says about the batch.
-fn verdict_of(error: &SendError, claim: &BatchClaim) -> Verdict {
-    let batch = &claim.batch;
-    if error.code() == Some(QUOTA_USED_UP) {
-        let (called, just) = (claim.taken_at, claim.taken_at.0.saturating_sub(JUST_BEGUN_MS));
-        // Where the day has just begun by our clock, it may not have by Feishu's.
-        let moment = if Day::of(Timestamp(just)) == Day::of(called) {
-            Day::of(called).over()
-        } else {
-            called.after(Duration::from_millis(JUST_BEGUN_MS.unsigned_abs()))
-        };
-        return Verdict::NotBefore { cause: WaitCause::Quota, moment };
-    }
-    // No receipt, and every single id called invalid: there was nobody left to send to.
-    if let SendError::NoReceipt { invalid, .. } = error
-        && invalid.count() > 0
-        && invalid.count() == batch.ids
-    {
-        return Verdict::NothingValid { invalid: invalid.clone() };
-    }
-    match error.verdict() {
-        error::Verdict::RetryAfter(wait) => {
-            let cause = match error {
-                SendError::NotSent(_) => WaitCause::Unreachable,
-                SendError::NoToken(_) => WaitCause::Credentials,
-                SendError::Answered(refusal) if refusal.class() == Class::Reauthenticate => WaitCause::Credentials,
-                SendError::Answered(_) | SendError::Unanswered(_) | SendError::NoReceipt { .. } => WaitCause::RateLimit,
-            };
-            // Credentials that are refused again and again are nothing that waiting mends.
-            if cause == WaitCause::Credentials && batch.attempts >= CREDENTIALS_TRIES_MAX {
-                return refused(error);
-            }
-            Verdict::TryAgain { cause, wait }
-        }
-        error::Verdict::Refused => refused(error),
-        error::Verdict::AskHuman => Verdict::Unknown {
-            cause: match error {
-                SendError::Answered(_) | SendError::NoReceipt { .. } => DoubtCause::UnclearAnswer,
-                SendError::NoToken(_) | SendError::NotSent(_) | SendError::Unanswered(_) => DoubtCause::NoAnswer,
-            },
-        },
-    }
-}
-
-fn refused(error: &SendError) -> Verdict {
-    Verdict::Refused { code: error.code().unwrap_or_default(), scopes: error.scopes().to_vec() }
-}
-
 fn outcome_word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Accepted { .. } => "accepted",
@@ -342,25 +312,27 @@ fn outcome_word(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// Writes an outcome, patiently: it is the only record of what happened.
+/// Writes an outcome, patiently: it is the only record of what happened. As long as the batch is still this claim's.
 async fn write(app: &App, claim: &BatchClaim, settled: Batch) -> Result<(), StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
         match write_once(app, claim, &settled).await {
-            Ok(()) => return Ok(()),
-            // A lost claim stays lost; two transactions that met need a second try at most.
-            Err(StoreError::Conflict) if tries > COLLISIONS_MAX => return Err(StoreError::Conflict),
-            Err(error) if tries < WRITES_MAX => {
-                tracing::warn!(%error, tries, broadcast = %settled.broadcast, seq = settled.seq, "an outcome could not be written yet");
-                tokio::time::sleep(Duration::from_millis(100 * u64::from(tries * tries))).await;
+            Ok(true) => return Ok(()),
+            Ok(false) => return Err(StoreError::Conflict),
+            Err(error) if tries < WRITES_MAX && !matches!(error, StoreError::Unreadable(_)) => {
+                // The receipt is said here already: a process that ends meanwhile takes it along.
+                tracing::warn!(%error, tries, broadcast = %settled.broadcast, seq = settled.seq, receipt = ?settled.outcome.message_id, "an outcome could not be written yet");
+                tokio::time::sleep(Duration::from_millis(100 * u64::from(tries.min(10).pow(2))).min(WRITE_PAUSE_MAX))
+                    .await;
             }
             Err(error) => return Err(error),
         }
     }
 }
 
-async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<(), StoreError> {
+/// Whether the outcome is written; not where the claim was lost.
+async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<bool, StoreError> {
     let now = app.now();
     let poll_at = (settled.state == BatchState::Accepted).then(|| now.after(FIRST_POLL));
     let mut tx = app.store.begin().await?;
@@ -371,7 +343,9 @@ async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<()
         // Its author cancelled while it was on its way, and it came back unsent: it stays.
         settled.state = BatchState::Cancelled;
     }
-    tx.settle_batch(claim, &settled, poll_at).await?;
+    if !tx.settle_batch(claim, &settled, poll_at).await? {
+        return Ok(false);
+    }
     audit::answered(&mut tx, broadcast.as_ref(), &settled, now);
     if settled.state == BatchState::Accepted && broadcast.is_some_and(|broadcast| broadcast.is_wanted_back()) {
         // Asked back while it was on its way.
@@ -389,5 +363,6 @@ async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<()
         }
     }
     follow(&mut tx, &settled.broadcast, now).await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(true)
 }

@@ -34,7 +34,7 @@ use crate::view::{Text, samples as said, text};
 /// Tries of an errand that certainly was not done.
 const TRIES_MAX: i64 = 8;
 
-/// Samples that one person may have of one broadcast: each is a call and a message of the day's quota.
+/// Samples that one person may have of one broadcast: each is a call, and a message that is booked of no day's quota.
 const SAMPLES_MAX: i64 = 5;
 
 /// Whoever decides may see the content first, as it will arrive.

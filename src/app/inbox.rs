@@ -79,10 +79,12 @@ async fn desk(app: &App, claim: &Claim, event: Event) -> Result<(), Trouble> {
     match event.kind {
         EventKind::Message(message) => message_desk(app, claim, &message).await,
         EventKind::TokenRevoked { open_id, .. } => {
-            if let Some(person) = open_id {
-                authorize::revoked(app, &person, event.created_at).await?;
-            }
-            Ok(app.store.drop_event(claim).await?)
+            let Some(person) = open_id else { return Ok(app.store.drop_event(claim).await?) };
+            authorize::revoked(app, &person, event.created_at).await?;
+            // Waited for: done once more later, it might take away what was authorized since.
+            let mut tx = app.store.begin().await?;
+            tx.finish_event(claim).await?;
+            Ok(tx.commit().await?)
         }
         EventKind::MessageRecalled { message_id } => recalled::desk(app, claim, &message_id).await,
         EventKind::Menu { person, key } => menu::desk(app, claim, &person, &key).await,

@@ -28,10 +28,11 @@ pub async fn beat(app: &App) -> Result<(), StoreError> {
 }
 
 async fn say_alive(app: &App) -> Result<(), StoreError> {
-    let now = app.now();
     let mut tx = app.store.begin().await?;
     let home = tx.home(&app.store).await?;
     let last = tx.last_seen(&app.store, &home).await?;
+    // Only now: whoever stood still before its turn must not tell the others that nobody has been there for long.
+    let now = app.now();
     let cause = if last.elsewhere {
         Some(HoldCause::Restored)
     } else if last.at.after(AWAY_MAX) < now {

@@ -63,7 +63,8 @@ pub fn waited(ring: Ring, wait: Duration) {
 /// A second and what the platform's clock may differ in counting it.
 const SECOND: Duration = Duration::from_millis(1005);
 
-/// How much later than it left a call counts as arrived at most: one that is never answered must not stop the others.
+/// How much later than it left a call without an answer counts as arrived at most: one that is never answered must not
+/// stop the others.
 const LATE_MAX: Duration = Duration::from_secs(1);
 
 /// The last calls of `batch_send` that left this process. The shared pace says when a call may be made; a claim, a
@@ -130,7 +131,8 @@ impl Departed {
 
     fn latest_arrival(&self, call: &Way, now: Timestamp) -> Timestamp {
         let way = call.answered.unwrap_or(now).since(call.left);
-        call.left.after(self.fastest.map_or(Duration::ZERO, |fastest| way.saturating_sub(fastest)).min(LATE_MAX))
+        let late = self.fastest.map_or(Duration::ZERO, |fastest| way.saturating_sub(fastest));
+        call.left.after(if call.answered.is_some() { late } else { late.min(LATE_MAX) })
     }
 
     fn leave(&mut self, now: Timestamp) -> Departure {
@@ -179,6 +181,12 @@ mod tests {
         assert_eq!(fifty(10).wait(at(600)), Duration::from_millis(405));
         assert_eq!(fifty(110).wait(at(600)), Duration::from_millis(505), "a late answer may mean a late arrival");
         assert_eq!(fifty(10).wait(at(1005)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_call_that_was_long_on_its_way_counts_from_its_arrival() {
+        assert_eq!(fifty(2510).wait(at(2510)), Duration::from_millis(995));
+        assert_eq!(fifty(2510).wait(at(3505)), Duration::ZERO);
     }
 
     #[test]

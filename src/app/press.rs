@@ -306,7 +306,7 @@ async fn decide_doubt(
 }
 
 /// The author says that a broadcast on hold is still to be sent. What was refused again and again, before it or while it
-/// was on hold, is certainly unsent, and is tried again with the rest.
+/// was on hold, is tried again with the rest: certainly unsent, or its dialog has said who may get it twice.
 async fn go_on(app: &App, tx: &mut Tx, before: &Broadcast, version: i64) -> Result<Result<Toast, Stale>, StoreError> {
     let now = app.now();
     let mut after = match before.clone().go_on(version, now) {

@@ -215,11 +215,11 @@ async fn dispatch_side_by_side(app: Arc<App>, mut stopped: watch::Receiver<bool>
         }
         while sends.try_join_next().is_some() {}
         let turn = tokio::select! {
-            turn = dispatch::turn(&app) => turn,
+            turn = guarded(Kind::Dispatch, dispatch::turn(&app)) => turn,
             _ = stopped.changed() => break,
         };
         let taken = match turn {
-            Ok(Turn::Go) => dispatch::take(&app).await,
+            Ok(Turn::Go) => guarded(Kind::Dispatch, dispatch::take(&app)).await,
             Ok(Turn::Nothing) => Ok(None),
             Err(error) => Err(error),
         };
@@ -227,13 +227,8 @@ async fn dispatch_side_by_side(app: Arc<App>, mut stopped: watch::Receiver<bool>
             Ok(Some(claimed)) => {
                 let app = Arc::clone(&app);
                 sends.spawn(async move {
-                    let sent = AssertUnwindSafe(dispatch::send(&app, claimed)).catch_unwind().await;
-                    match sent {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => {
-                            tracing::error!(%error, "an outcome is not written; its batch will be in doubt")
-                        }
-                        Err(_) => panicked(Kind::Dispatch),
+                    if let Err(error) = guarded(Kind::Dispatch, dispatch::send(&app, claimed)).await {
+                        tracing::error!(%error, "an outcome is not written; its batch will be in doubt");
                     }
                 });
                 continue;
@@ -253,11 +248,6 @@ async fn dispatch_side_by_side(app: Arc<App>, mut stopped: watch::Receiver<bool>
     while sends.join_next().await.is_some() {}
 }
 
-fn panicked(kind: Kind) {
-    metrics::counter!("feishu_broadcast_panics_total").increment(1);
-    tracing::error!(?kind, "a step panicked");
-}
-
 async fn run(app: Arc<App>, kind: Kind, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
         // What is decided by time alone is decided by the time that all replicas share.
@@ -266,7 +256,7 @@ async fn run(app: Arc<App>, kind: Kind, mut stopped: watch::Receiver<bool>) {
         {
             tracing::warn!(%error, "the shared clock cannot be read");
         }
-        let pause = match guarded(kind, &app).await {
+        let pause = match guarded(kind, kind.step(&app)).await {
             Ok(Step::Worked) => continue,
             Ok(Step::Idle) => kind.look_again(),
             Err(error) => {
@@ -289,12 +279,13 @@ async fn run(app: Arc<App>, kind: Kind, mut stopped: watch::Receiver<bool>) {
 }
 
 /// A step that panics counts as failed; its lease runs out and the work is found again.
-async fn guarded(kind: Kind, app: &App) -> Result<Step, StoreError> {
-    match AssertUnwindSafe(kind.step(app)).catch_unwind().await {
+async fn guarded<T>(kind: Kind, step: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match AssertUnwindSafe(step).catch_unwind().await {
         Ok(done) => done,
         Err(_) => {
-            panicked(kind);
-            Ok(Step::Idle)
+            metrics::counter!("feishu_broadcast_panics_total").increment(1);
+            tracing::error!(?kind, "a step panicked");
+            Err(StoreError::Unavailable)
         }
     }
 }

@@ -203,6 +203,14 @@ pub struct Outcome {
     /// A call of it came to an unknown end before the last one: it may have gone out then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub doubted: bool,
+    /// How many of its last calls in a row failed for the app's own credentials.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub turned_away: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Longest pause between two tries of a batch that is certainly unsent.
@@ -223,6 +231,7 @@ impl Batch {
         self.outcome.waiting = None;
         self.outcome.doubted |= self.outcome.doubt.is_some();
         self.outcome.doubt = None;
+        let turned_away = std::mem::take(&mut self.outcome.turned_away);
         self.state = match verdict {
             Verdict::Accepted { message_id, invalid } => {
                 self.outcome.message_id = Some(message_id);
@@ -232,6 +241,7 @@ impl Batch {
             }
             Verdict::TryAgain { cause, wait } => {
                 self.outcome.waiting = Some(cause);
+                self.outcome.turned_away = if cause == WaitCause::Credentials { turned_away + 1 } else { 0 };
                 self.not_before = now.after(retry_wait(self.attempts, wait, jitter));
                 BatchState::Planned
             }
@@ -296,6 +306,16 @@ mod tests {
         let verdict = Verdict::TryAgain { cause: WaitCause::Unreachable, wait: None };
         let batch = sending().settle(verdict, None, Timestamp(5), 0);
         assert_eq!((batch.state, batch.not_before), (BatchState::Planned, Timestamp(1005)));
+    }
+
+    #[test]
+    fn only_failures_of_the_credentials_in_a_row_are_counted() {
+        let again = |batch: Batch, cause| batch.settle(Verdict::TryAgain { cause, wait: None }, None, Timestamp(5), 0);
+        let twice = again(again(sending(), WaitCause::Credentials), WaitCause::Credentials);
+        assert_eq!(twice.outcome.turned_away, 2);
+        assert_eq!(again(twice.clone(), WaitCause::Unreachable).outcome.turned_away, 0);
+        let refused = twice.settle(Verdict::Refused { code: 10_014, scopes: vec![] }, None, Timestamp(5), 0);
+        assert_eq!(refused.outcome.turned_away, 0, "told to go on, it is tried as often again");
     }
 
     #[test]

@@ -269,6 +269,14 @@ impl Feishu {
         holds.then(|| Refusal { retry_after: Some(left), ..pause.refusal.clone() })
     }
 
+    /// Sees to it that the app has a token, so that a call that follows is on its way at once.
+    ///
+    /// # Errors
+    /// [`CallError::NoToken`], with the error of the attempt that failed.
+    pub async fn have_token(&self, now: Timestamp) -> Result<(), CallError> {
+        self.tenant_token(now).await.map(|_token| ())
+    }
+
     async fn tenant_token(&self, now: Timestamp) -> Result<SecretString, CallError> {
         let fetch = async || {
             let fetched = self.fetch_tenant_token().await;

@@ -20,7 +20,8 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 /// What the machine may do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// The same request again, after `after` or else after the caller's own backoff. Always with an end.
+    /// The same request again, after `after` or else after the caller's own backoff, for as long as the caller thinks it
+    /// worth a try.
     Retry { after: Option<Duration> },
     /// The token is not good. The app's was already renewed and the call replayed once; a person's must be refreshed,
     /// or given anew where [`CallError::wants_consent`] says so.

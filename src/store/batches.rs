@@ -44,7 +44,7 @@ fn read(row: &AnyRow) -> Result<Batch, StoreError> {
 }
 
 /// The batch whose turn it is. None while nobody has said for a while that the bot is alive: see [`super::life`].
-async fn next_batch(connection: &mut AnyConnection, now: Timestamp) -> Result<Option<Batch>, StoreError> {
+async fn next_row(connection: &mut AnyConnection, now: Timestamp) -> Result<Option<AnyRow>, StoreError> {
     let row = sqlx::query(
         "select b.broadcast, b.seq, b.state, b.ids, b.heads, b.attempts, b.not_before, b.outcome, b.progress, b.recall
          from broadcasts c join batches b on b.broadcast = c.id
@@ -59,7 +59,7 @@ async fn next_batch(connection: &mut AnyConnection, now: Timestamp) -> Result<Op
     .bind(now.0.saturating_sub(i64::try_from(AWAY_MAX.as_millis()).expect("minutes")))
     .fetch_optional(connection)
     .await?;
-    row.as_ref().map(read).transpose()
+    Ok(row)
 }
 
 impl Store {
@@ -125,16 +125,22 @@ impl Store {
             .collect()
     }
 
-    /// Who stands in a broadcast's batches in doubt: they may or may not have it.
-    pub async fn doubtful(&self, broadcast: &BroadcastId) -> Result<Doubtful, StoreError> {
+    /// Who stands in a broadcast's batches in doubt: they may or may not have it. With a code, who stands in those that
+    /// were refused for it after a call of unknown outcome, and so may get it twice as well.
+    pub async fn doubtful(&self, broadcast: &BroadcastId, refused_for: Option<i64>) -> Result<Doubtful, StoreError> {
         let rows = sqlx::query(
-            "select targets, labels, heads from batches where broadcast = $1 and state = 'in-doubt' order by seq",
+            "select targets, labels, heads, outcome from batches where broadcast = $1 and state = $2 order by seq",
         )
         .bind(broadcast.as_str())
+        .bind(if refused_for.is_some() { BatchState::Refused } else { BatchState::InDoubt }.as_str())
         .fetch_all(&mut *self.reader().await?)
         .await?;
         let mut doubtful = Doubtful::default();
         for row in rows {
+            let outcome: Outcome = document(row.try_get::<&str, _>("outcome")?)?;
+            if refused_for.is_some() && !(outcome.doubted && outcome.code == refused_for) {
+                continue;
+            }
             let targets: Targets = document(row.try_get::<&str, _>("targets")?)?;
             let labels: BTreeMap<String, Label> = document(row.try_get::<&str, _>("labels")?)?;
             doubtful.add(&targets, &labels, row.try_get::<i64, _>("heads")?.unsigned_abs());
@@ -155,7 +161,7 @@ impl Store {
 
     /// Whether a batch waits to be sent now; a look before a call is reserved, no claim.
     pub async fn has_batch(&self, now: Timestamp) -> Result<bool, StoreError> {
-        Ok(next_batch(&mut *self.reader().await?, now).await?.is_some())
+        Ok(next_row(&mut *self.reader().await?, now).await?.is_some())
     }
 
     /// Says that the call of a batch is still under way; whether the claim still holds.
@@ -285,21 +291,25 @@ impl Tx {
             .transpose()
     }
 
-    /// The batch that [`Tx::claim_batch`] would take next; a look, no claim.
-    pub async fn next_batch(&mut self, now: Timestamp) -> Result<Option<Batch>, StoreError> {
-        next_batch(self.connection(), now).await
+    /// The broadcast whose batch is to be taken next; also where that batch cannot be read.
+    pub async fn next_broadcast(&mut self, now: Timestamp) -> Result<Option<BroadcastId>, StoreError> {
+        let Some(row) = next_row(self.connection(), now).await? else { return Ok(None) };
+        super::id(row.try_get("broadcast")?, |text| BroadcastId::parse(&text)).map(Some)
     }
 
-    /// Writes what came of a call.
-    ///
-    /// # Errors
-    /// `Conflict` when the claim was lost: the batch is in doubt by now and a late answer must not hide that.
+    /// The batch that [`Tx::claim_batch`] would take next; a look, no claim.
+    pub async fn next_batch(&mut self, now: Timestamp) -> Result<Option<Batch>, StoreError> {
+        next_row(self.connection(), now).await?.as_ref().map(read).transpose()
+    }
+
+    /// Writes what came of a call; returns whether the claim still held. Where it was lost the batch is in doubt by now,
+    /// and a late answer must not hide that.
     pub async fn settle_batch(
         &mut self,
         claim: &BatchClaim,
         settled: &Batch,
         poll_at: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "update batches set state = $4, not_before = $5, outcome = $6, next_poll_at = $7
              where broadcast = $1 and seq = $2 and fence = $3 and state = 'sending'",
@@ -313,7 +323,7 @@ impl Tx {
         .bind(poll_at.map(|moment| moment.0))
         .execute(self.connection())
         .await?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+        Ok(done.rows_affected() == 1)
     }
 
     /// Moves a batch on that no call is running for: a person's decision, or an abandoned call. The fence is raised,

@@ -148,7 +148,7 @@ impl Store {
             CardOutcome::Plainly { code } => Some(*code),
             _ => claim.refused,
         };
-        sqlx::query(
+        let settled = sqlx::query(
             "update cards set shown = coalesce($4, shown), message_id = $5, generation = $6, refused = $7, state = $8,
                               attempts = $9, not_before = $10, draft = case when $11 = 1 then draft else null end
              where broadcast = $1 and person = $2 and fence = $3",
@@ -166,6 +166,19 @@ impl Store {
         .bind(i64::from(keeps_draft))
         .execute(tx.connection())
         .await?;
+        if let (0, CardOutcome::Shown { message_id, .. }) = (settled.rows_affected(), outcome) {
+            // Somebody else has shown it since, perhaps a newer state before this older one: shown once more, it is true
+            // whichever of the two was the last.
+            sqlx::query(
+                "update cards set shown = wanted - 1
+                 where broadcast = $1 and person = $2 and message_id = $3 and state = 'live' and shown >= wanted",
+            )
+            .bind(claim.broadcast.as_str())
+            .bind(claim.person.as_str())
+            .bind(message_id.as_str())
+            .execute(tx.connection())
+            .await?;
+        }
         tx.commit().await
     }
 }

@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// Ends an event that led to nothing. Nothing waits for the disk: where the end is lost with the power, the event is
-    /// worked on again and leads to nothing again.
+    /// worked on again, as if it had come a moment later.
     ///
     /// # Errors
     /// As [`Tx::finish_event`].

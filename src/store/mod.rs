@@ -59,6 +59,9 @@ const BUSY_WAIT: Duration = Duration::from_secs(2);
 /// How long a caller waits for a connection before the store counts as unreachable.
 const ACQUIRE_WAIT: Duration = Duration::from_secs(5);
 
+/// How long the database may take to say what time it is: half of it is how wrong that may be.
+const CLOCK_ASKED_MAX: Duration = Duration::from_secs(2);
+
 /// Rows that are forgotten in one transaction, and the pause before the next: others write in between.
 const PRUNED_AT_ONCE: i64 = 1000;
 const PRUNE_PAUSE: Duration = Duration::from_millis(20);
@@ -212,6 +215,9 @@ impl Store {
     }
 
     /// How far the database's clock is ahead of `now`, in ms: replicas live by the clock they share. Zero on SQLite.
+    ///
+    /// # Errors
+    /// `Unavailable` where the question took more than [`CLOCK_ASKED_MAX`]: who stood still meanwhile knows nothing.
     pub async fn clock_ahead_ms(&self, now: impl Fn() -> Timestamp) -> Result<i64, StoreError> {
         if self.engine == Engine::Sqlite {
             return Ok(0);
@@ -222,6 +228,9 @@ impl Store {
             .fetch_one(&mut *connection)
             .await?;
         let after = now();
+        if after.since(before) > CLOCK_ASKED_MAX {
+            return Err(StoreError::Unavailable);
+        }
         let database: i64 = row.try_get("now")?;
         Ok(database - (before.0 + (after.0 - before.0) / 2))
     }

@@ -56,8 +56,17 @@ pub fn button() -> Text {
     Text::new("继续发送", "Go on")
 }
 
-/// What the author agrees to with [`button`].
-pub fn confirm(cause: HoldCause) -> Text {
+/// What the author agrees to with [`button`]. `twice` says who may get it twice, where an earlier call of what was
+/// refused had come to an unknown end.
+pub fn confirm(cause: HoldCause, twice: Option<Text>) -> Text {
+    match (cause, twice) {
+        (HoldCause::Refused { .. }, Some(twice)) => twice,
+        (_, Some(twice)) => Text::lines(&[confirmed(cause), twice]),
+        (_, None) => confirmed(cause),
+    }
+}
+
+fn confirmed(cause: HoldCause) -> Text {
     match cause {
         HoldCause::Downtime => Text::new(
             "没有发出的部分现在就发；如果数据库恢复过备份，有人可能会收到两次。确定吗？",

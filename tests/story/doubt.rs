@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use feishu_broadcast::app::dispatch;
 use serde_json::json;
+use sqlx::{Connection, SqliteConnection};
 
 use crate::approve::{HOUR, actions, press, proposal};
 use crate::sandbox::{ChatMessage, Company, Effect, Fault, When, Wire};
@@ -402,6 +403,52 @@ async fn a_sender_that_was_frozen_looks_whether_its_batch_still_is_its_own() {
         }
         press(stage, "王芳", "settle").await?;
         stage.settle().await?;
+        assert_eq!(copies(stage, "陈晨"), 1);
+        Ok(())
+    })
+    .await;
+}
+
+/// It stood still together with everything that watches over it: nobody has noticed yet that it did.
+#[tokio::test]
+async fn a_sender_that_slept_for_hours_puts_its_batch_back_and_its_author_is_asked() {
+    story(async |stage| {
+        proposal(stage, "王芳", "睡着了").await?;
+        press(stage, "赵磊", "approve").await?;
+        let taken = dispatch::take(&stage.bot.app).await?.expect("a batch");
+        stage.tenant.later(2 * HOUR).await;
+        dispatch::send(&stage.bot.app, taken).await?;
+        stage.settle().await?;
+        assert!(stage.tenant.calls_to("batch_send").is_empty(), "it left hours late without asking");
+        let card = stage.card_of("王芳")?;
+        assert!(card.text.starts_with("已暂停"), "it has certainly not left, so there is no doubt: {}", card.text);
+        press(stage, "王芳", "confirm").await?;
+        stage.settle().await?;
+        assert_eq!(copies(stage, "陈晨"), 1);
+        Ok(())
+    })
+    .await;
+}
+
+/// Somebody works on the file by hand, for longer than a statement waits for it.
+#[tokio::test]
+async fn an_answer_is_kept_until_the_store_takes_it() {
+    story(async |stage| {
+        let Some(file) = stage.database_url().strip_prefix("sqlite://") else { return Ok(()) };
+        proposal(stage, "王芳", "正忙着").await?;
+        press(stage, "赵磊", "approve").await?;
+        let taken = dispatch::take(&stage.bot.app).await?.expect("a batch");
+        let mut other = SqliteConnection::connect(&format!("sqlite://{file}")).await?;
+        sqlx::query("begin immediate").execute(&mut other).await?;
+        let unlock = async {
+            tokio::time::sleep(Duration::from_secs(8)).await;
+            sqlx::query("rollback").execute(&mut other).await
+        };
+        let (sent, unlocked) = tokio::join!(dispatch::send(&stage.bot.app, taken), unlock);
+        sent?;
+        unlocked?;
+        stage.settle().await?;
+        assert!(stage.card_of("王芳")?.text.starts_with("已发送"), "{}", stage.card_of("王芳")?.text);
         assert_eq!(copies(stage, "陈晨"), 1);
         Ok(())
     })

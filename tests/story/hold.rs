@@ -310,3 +310,31 @@ async fn three_refusals_in_a_row_stop_it_and_going_on_leaves_nobody_out() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn going_on_says_first_who_may_get_it_twice() {
+    story_with(&[], crowd(), async |stage| {
+        stage.tenant.fault(Fault::lost_answer("batch_send"));
+        let ids: Vec<String> = (0..800).map(|n| stage.person(&format!("员工{n:03}")).open_id).collect();
+        stage.propose("王芳", &format!("/broadcast {} 断路", ids.join(","))).await?;
+        press(stage, "赵磊", "approve").await?;
+        stage.settle().await?;
+        stage.tenant.fault(Fault::code("batch_send", 200, 11_203).times(3));
+        press(stage, "王芳", "resend").await?;
+        stage.later(HOUR).await?;
+        let card = stage.card_of("王芳")?;
+        assert!(card.text.contains("被拒 3，待发 1"), "{}", card.text);
+        let (_, confirm) =
+            stage.person("王芳").press_event(&card.message_id, &"confirm".into()).map_err(anyhow::Error::msg)?;
+        let confirm = confirm.expect("a dialog").to_string();
+        for words in ["可能收到两次", "等 200 个目标", &ids[0]] {
+            assert!(confirm.contains(words), "{words} is missing in {confirm}");
+        }
+        assert!(!confirm.contains("确定没有发出"), "{confirm}");
+        press(stage, "王芳", "confirm").await?;
+        stage.settle().await?;
+        assert_eq!(["员工000", "员工200", "员工799"].map(|name| copies(stage, name)), [2, 1, 1]);
+        Ok(())
+    })
+    .await;
+}

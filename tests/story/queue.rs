@@ -12,10 +12,12 @@ use feishu_broadcast::domain::broadcast::State;
 use feishu_broadcast::domain::ids::{MessageId, OpenId, Timestamp};
 use feishu_broadcast::feishu::event::{Event, EventKind};
 use feishu_broadcast::store::broadcasts::Which;
+use feishu_broadcast::store::cards::CardOutcome;
 use feishu_broadcast::store::inbox::{Arrival, Kind, Seen};
 use feishu_broadcast::store::letters::{Letter, LetterOutcome, Receiver};
 use feishu_broadcast::store::{Engine, Store, StoreError};
 
+use crate::approve::{press, proposal};
 use crate::sandbox::Company;
 use crate::stage::{Database, open, story, story_with};
 
@@ -377,6 +379,30 @@ async fn an_authorization_that_comes_while_the_command_is_being_parked_is_not_mi
         stage.settle().await?;
         let answered = stage.person("王芳").chat().iter().any(|said| said.from_bot && said.text.contains("找到"));
         assert!(answered, "the command waits for an authorization that is there");
+        Ok(())
+    })
+    .await;
+}
+
+/// A replica that stood still in the middle of an update, while another one showed what came after it.
+#[tokio::test]
+async fn a_card_whose_older_update_may_have_come_last_is_shown_once_more() {
+    story(async |stage| {
+        proposal(stage, "王芳", "谁在后").await?;
+        press(stage, "赵磊", "approve").await?;
+        let app = &stage.bot.app;
+        stage.tenant.later(MINUTE).await;
+        let late = app.store.claim_card(app.now(), app.now().after(LEASE)).await?.context("a card is owed")?;
+        stage.settle().await?;
+        stage.tenant.later(MINUTE).await;
+        stage.settle().await?;
+        let message_id = late.message_id.clone().context("it was in the chat")?;
+        let shown = || stage.tenant.with(|world| world.message(message_id.as_str()).expect("the card").history.len());
+        let before = shown();
+        let older = CardOutcome::Shown { revision: 1, message_id: message_id.clone() };
+        app.store.settle_card(&late, &older, app.now()).await?;
+        stage.settle().await?;
+        assert_eq!(shown(), before + 1);
         Ok(())
     })
     .await;

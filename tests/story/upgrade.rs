@@ -56,6 +56,11 @@ async fn a_broadcast_whose_document_held_its_whole_audience_goes_on() {
 #[tokio::test]
 async fn a_broadcast_that_cannot_be_read_holds_up_no_other() {
     story(async |stage| {
+        let of_another_version = proposal(stage, "王芳", "批次读不出来").await?;
+        press(stage, "赵磊", "approve").await?;
+        stage
+            .sql(format!("update batches set outcome = '[]' where broadcast = '{}'", id_of(&of_another_version)?))
+            .await?;
         let broken = proposal(stage, "王芳", "读不出来").await?;
         press(stage, "赵磊", "approve").await?;
         write(stage, &id_of(&broken)?, "{}").await?;

@@ -17,7 +17,8 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
     let author = reader == Reader::Author;
     let mut row = Vec::new();
     if let (true, Some(held), false) = (author, broadcast.hold, broadcast.state == State::InDoubt) {
-        let confirm = hold::confirm(held.cause);
+        let twice = (facts.report.doubtful.ids > 0).then(|| twice(room, &facts.report.doubtful));
+        let confirm = hold::confirm(held.cause, twice);
         row.push(button(broadcast, "confirm", &hold::button(), "primary_filled", Some(&confirm)));
     }
     if author && broadcast.hold.is_none() && broadcast.state == State::NeedsChoice && broadcast.unaccepted {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::Row;
+
 use super::{approved, copies, told};
 use crate::approve::{HOUR, actions, press, proposal};
 use crate::sandbox::faults::Throttle;
@@ -101,8 +103,13 @@ async fn a_connection_that_was_refused_is_tried_again_until_somebody_listens() {
         press(stage, "赵磊", "approve").await?;
         let feishu = stage.tenant.open_url().to_owned();
         stage.restart_with(&[("FEISHU_OPEN_URL", &address)]).await?;
-        stage.later(HOUR / 60).await?;
+        // Not even a token is to be had, for longer and more often than credentials that are refused are tried.
+        for _ in 0..10 {
+            stage.later(HOUR / 60).await?;
+        }
         assert!(stage.tenant.tasks().is_empty());
+        let outcome: String = stage.rows("select outcome from batches").await?[0].try_get("outcome")?;
+        assert!(outcome.contains(r#""waiting":"unreachable""#), "{outcome}");
         stage.restart_with(&[("FEISHU_OPEN_URL", &feishu)]).await?;
         stage.later(HOUR).await?;
         assert_eq!((stage.tenant.tasks().len(), copies(stage, "陈晨")), (1, 1));

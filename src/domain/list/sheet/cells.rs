@@ -64,7 +64,7 @@ pub(super) fn read(
     }
 }
 
-/// The number of a row, and whether it is hidden.
+/// The number of a row, and whether it is hidden. Numbers only grow: by them a person finds what is wrong with a row.
 fn row(tag: &BytesStart<'_>, last: u32) -> Result<(u32, bool), ListFault> {
     let (mut line, mut hidden) = (Some(last + 1), false);
     attributes(tag, |name, value| match name {
@@ -72,7 +72,7 @@ fn row(tag: &BytesStart<'_>, last: u32) -> Result<(u32, bool), ListFault> {
         "hidden" => hidden = matches!(&*value, "1" | "true"),
         _ => {}
     })?;
-    let line = line.filter(|line| (1..=SHEET_ROWS_MAX).contains(line)).ok_or(ListFault::Damaged)?;
+    let line = line.filter(|line| *line > last && *line <= SHEET_ROWS_MAX).ok_or(ListFault::Damaged)?;
     Ok((line, hidden))
 }
 

@@ -192,6 +192,7 @@ fn a_broken_workbook_is_damaged() {
         r#"<row><c r="XFE1"><v>1</v></c></row>"#,
         r#"<row r="99999999999"><c><v>1</v></c></row>"#,
         r#"<row r="0"><c><v>1</v></c></row>"#,
+        r#"<row r="3"><c><v>1</v></c></row><row r="2"><c><v>2</v></c></row>"#,
         r#"<row><c t="?"><v>1</v></c></row>"#,
         r#"<row><c><v>&bomb;</v></c></row>"#,
         r#"<row><c><v>1</v>"#,
