@@ -1,8 +1,8 @@
 //! Whether this database is the one that was at work a moment ago.
 //!
 //! A database that was put back from a backup, or a copy of one, believes unsent what has long arrived. Three things
-//! tell: how long nobody was at work on it; where it lives (a copy is another file, a promoted standby another
-//! timeline); and on SQLite a witness, a small file beside the database that remembers how many calls were ever
+//! tell: how long nobody was at work on it; where it lives (a copy is another file, a dump that was read in is another
+//! table, a promoted standby another timeline); and on SQLite a witness, a small file beside the database that remembers how many calls were ever
 //! reserved. A database that knows of fewer is older than what was sent with it.
 //!
 //! The witness hears of a call after the database, and of a database put back only once what it would send is on hold:
@@ -175,8 +175,10 @@ fn file_home(url: &str) -> String {
     database_path(url).and_then(|path| inode(&path)).map_or_else(String::new, |inode| format!("inode {inode}"))
 }
 
-/// The database's number changes when a dump is read in.
-const DATABASE: &str = "select cast(oid as bigint) as oid from pg_database where datname = current_database()";
+/// The database's number changes when a dump is read into a new one; the table's, also when it is read into the old one.
+const DATABASE: &str =
+    "select cast(oid as bigint) as database, cast(cast(cast('life' as regclass) as oid) as bigint) as life
+     from pg_database where datname = current_database()";
 
 /// The cluster's timeline changes when a standby is promoted or a backup is played forward: the new one may lack what
 /// the old one had promised. Source: PostgreSQL, "backup control functions" and "timelines".
@@ -216,12 +218,13 @@ impl Tx {
         if store.engine == Engine::Sqlite {
             return Ok(store.life.file.to_string());
         }
-        let oid: i64 = sqlx::query(DATABASE).fetch_one(self.connection()).await?.try_get("oid")?;
+        let row = sqlx::query(DATABASE).fetch_one(self.connection()).await?;
+        let (database, life): (i64, i64) = (row.try_get("database")?, row.try_get("life")?);
         let timeline = match store.life.tells_timeline {
             true => sqlx::query(TIMELINE).fetch_one(self.connection()).await?.try_get("timeline")?,
             false => "unknown".to_owned(),
         };
-        Ok(format!("database {oid} timeline {timeline}"))
+        Ok(format!("database {database} timeline {timeline} table {life}"))
     }
 
     /// Reads when somebody was last at work, and whether that was at another place than `home`. Whoever else asks waits
@@ -231,8 +234,8 @@ impl Tx {
             .fetch_one(self.connection())
             .await?;
         let then: String = row.try_get("home")?;
-        // Nobody has lived in a new one.
-        let moved = !then.is_empty() && then != home;
+        // Nobody has lived in a new one; versions before this one did not name the table.
+        let moved = !then.is_empty() && then != home && !home.starts_with(&format!("{then} table "));
         let elsewhere = moved || store.life.older.load(Ordering::Relaxed);
         Ok(LastSeen { at: Timestamp(row.try_get("alive_at")?), elsewhere })
     }

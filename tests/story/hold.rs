@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use feishu_broadcast::app::{dispatch, life};
+use feishu_broadcast::store::Engine;
 
 use crate::approve::{HOUR, actions, press, proposal};
 use crate::sandbox::{Company, Fault};
@@ -280,6 +281,48 @@ async fn a_backup_that_believes_it_undecided_is_not_approved_a_second_time_unask
 
 fn crowd() -> Company {
     (0..950).fold(Company::small(), |company, number| company.person(&format!("员工{number:03}"), &["工厂"]))
+}
+
+/// `pg_restore --clean` a moment after `pg_dump`: the database is the same one, what stands in it is not.
+#[tokio::test]
+async fn a_dump_read_into_the_same_database_asks_whatever_it_believes_unsent() {
+    story(async |stage| {
+        if stage.bot.app.store.engine() == Engine::Sqlite {
+            return Ok(());
+        }
+        approved_not_sent(stage, "已经发过的").await?;
+        stage.bot.stop().await;
+        for statement in
+            ["create table read_in as select * from life", "drop table life", "alter table read_in rename to life"]
+        {
+            stage.sql(statement.to_owned()).await?;
+        }
+        stage.restart().await?;
+        is_on_hold(stage, "恢复的备份或副本").await?;
+        press(stage, "王芳", "cancel").await?;
+        stage.settle().await?;
+        assert!(stage.tenant.calls_to("batch_send").is_empty());
+        Ok(())
+    })
+    .await;
+}
+
+/// As the version before wrote it.
+#[tokio::test]
+async fn an_upgrade_is_no_other_database() {
+    story(async |stage| {
+        if stage.bot.app.store.engine() == Engine::Sqlite {
+            return Ok(());
+        }
+        approved_not_sent(stage, "升级前批准的").await?;
+        stage.bot.stop().await;
+        stage.sql("update life set home = substring(home from '^database [0-9]+ timeline [^ ]+')".to_owned()).await?;
+        stage.restart().await?;
+        stage.settle().await?;
+        assert_eq!(copies(stage, "陈晨"), 1);
+        Ok(())
+    })
+    .await;
 }
 
 #[tokio::test]
