@@ -16,10 +16,10 @@ use crate::domain::audit::{Deed, Entry};
 use crate::domain::ids::{OpenId, Timestamp};
 use crate::domain::keys::Generation;
 use crate::feishu::oauth::{OauthError, SCOPES, UserTokens};
-use crate::store::StoreError;
 use crate::store::authorizations::Authorization;
 use crate::store::inbox::{Arrival, Kind, Seen};
 use crate::store::letters::{Letter, Receiver};
+use crate::store::{StoreError, Tx};
 use crate::view::{Text, answers};
 
 /// How long the button on a login card works, and how long a command waits for it.
@@ -331,12 +331,11 @@ async fn renew(app: &App, kept: &Authorization, refresh: SecretString, fence: i6
 
 /// The revocation event: Feishu took back the tokens granted up to `at`. It may come late or again, when the person has
 /// long authorized anew; without a moment it counts for all.
-pub async fn revoked(app: &App, person: &OpenId, at: Option<Timestamp>) -> Result<(), StoreError> {
-    let mut tx = app.store.begin().await?;
+pub async fn revoked(tx: &mut Tx, person: &OpenId, at: Option<Timestamp>, now: Timestamp) -> Result<(), StoreError> {
     if tx.forget_authorization(person, at.unwrap_or(Timestamp(i64::MAX))).await? {
-        tx.record(Entry::alone(Deed::Revoked, app.now()).by(person));
+        tx.record(Entry::alone(Deed::Revoked, now).by(person));
     }
-    tx.commit().await
+    Ok(())
 }
 
 /// What a failed renewal means to the person who asked.

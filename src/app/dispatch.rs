@@ -12,12 +12,13 @@ use tracing::Instrument;
 
 use super::errands::give_back;
 use super::follow::follow;
-use super::news::tell_author;
+use super::news::{tell_as, tell_author};
 use super::press::cancel_planned;
 use super::{App, LEASE, RENEW_EVERY, Step, about, audit, pace};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{Batch, BatchState, Verdict, WaitCause};
 use crate::domain::broadcast::{Broadcast, State};
+use crate::domain::hold::AWAY_MAX;
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::plan;
 use crate::domain::quota::Day;
@@ -25,6 +26,7 @@ use crate::domain::report::Report;
 use crate::store::batches::BatchClaim;
 use crate::store::pace::Ring;
 use crate::store::{StoreError, Tx};
+use crate::view::hold;
 
 /// How long after it was taken a batch is sent without looking whether it still is ours: well within [`LEASE`].
 const STALE: Duration = Duration::from_secs(10);
@@ -38,9 +40,9 @@ const FIRST_POLL: Duration = Duration::from_secs(2);
 /// How long a day counts as just begun, in ms.
 const JUST_BEGUN_MS: i64 = 600_000;
 
-/// How often an outcome is tried to be written, a second apart at most: ten minutes. After that the batch will be found
-/// in doubt. An outcome that the store cannot even read back is not worth a second try.
-const WRITES_MAX: u32 = 600;
+/// For how long an outcome is tried to be written, and how long the pauses between two tries become. After that the
+/// batch is in doubt.
+const WRITE_MAX: Duration = Duration::from_secs(600);
 const WRITE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Sends at most one batch. Safe to call from any replica at any time.
@@ -96,11 +98,23 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
     match take_of(app, tx, &id, now).await {
         Err(StoreError::Unreadable(why)) => {
             tracing::error!(broadcast = %id, why, "a broadcast cannot be read; it is held, the others go on");
-            app.store.set_aside(&id).await?;
+            set_aside(app, &id, now).await?;
             Ok(None)
         }
         taken => taken,
     }
+}
+
+/// Nothing of it leaves any more. Its author is told, where anything of it can still be read.
+async fn set_aside(app: &App, id: &BroadcastId, now: Timestamp) -> Result<(), StoreError> {
+    let mut tx = app.store.begin().await?;
+    tx.set_aside(id).await?;
+    if let Ok(Some(broadcast)) = tx.broadcast(id).await {
+        tell_as(&mut tx, "unreadable", &broadcast, &hold::unreadable(id), now).await?;
+    }
+    tx.commit().await?;
+    app.wake.letters.notify_one();
+    Ok(())
 }
 
 /// Takes the next batch of the broadcast whose turn it is. Drops the transaction before it begins another one: there is
@@ -149,6 +163,7 @@ async fn take_of(app: &App, mut tx: Tx, id: &BroadcastId, now: Timestamp) -> Res
 /// Makes the one call of a batch and writes what came of it.
 pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
     let about = about("dispatch", &claimed.broadcast.id);
+    let _under_way = app.under_way.begin(&claimed.claim.batch);
     let sending = async {
         tokio::select! {
             sent = call(app, &claimed) => sent,
@@ -166,12 +181,18 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
             let departure = app.departures.leave(|| app.now()).await;
             // Frozen or starved since it was taken: others may have found it without a sender, and its author decided.
             let taken_for = app.now().since(claim.taken_at);
-            if taken_for > LEASE {
+            if taken_for > AWAY_MAX {
                 return put_back(app, claim).await;
             }
-            if taken_for > STALE && !app.store.renew_batch(claim, app.now().after(LEASE)).await? {
-                tracing::warn!(broadcast = %broadcast.id, seq = claim.batch.seq, "a batch was lost before its call; nothing was sent");
-                return Err(StoreError::Conflict);
+            if taken_for > STALE {
+                match app.store.renew_batch(claim, app.now().after(LEASE)).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        tracing::warn!(broadcast = %broadcast.id, seq = claim.batch.seq, "a batch was lost before its call; nothing was sent");
+                        return Err(StoreError::Conflict);
+                    }
+                    Err(_) => return put_back(app, claim).await,
+                }
             }
             let body = plan::request_body(&broadcast.content, &claim.targets);
             let answer = app.feishu.batch_send(app.now(), &body).await;
@@ -192,11 +213,12 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     };
     let outcome = outcome_word(&verdict);
     metrics::counter!("feishu_broadcast_batches_total", "outcome" => outcome).increment(1);
-    tracing::info!(broadcast = %broadcast.id, seq = claim.batch.seq, outcome, "a batch was tried");
     let receipt = match &verdict {
-        Verdict::Accepted { message_id, .. } => Some(message_id.clone()),
+        Verdict::Accepted { message_id, .. } => Some(message_id.as_str()),
         _ => None,
     };
+    // Before it is written: should that be lost, the batch will be found in doubt, and this line decides it.
+    tracing::info!(broadcast = %broadcast.id, seq = claim.batch.seq, outcome, receipt, "a batch was tried");
     let mut settled = claim.batch.clone().settle(verdict, log_id, app.now(), app.jitter());
     settled.outcome.labels = settled
         .outcome
@@ -204,17 +226,13 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
         .keys()
         .filter_map(|key| claim.labels.get(key.as_ref()).map(|label| (key.clone().into_owned(), label.clone())))
         .collect();
-    if let Err(error) = write(app, claim, settled).await {
-        // The receipt would otherwise be lost: the batch will be found in doubt, and this line decides it.
-        tracing::error!(%error, broadcast = %broadcast.id, seq = claim.batch.seq, ?receipt, "an outcome is not written");
-        return Err(error);
-    }
+    write(app, claim, settled).await?;
     app.wake_all();
     Ok(())
 }
 
-/// A batch that was taken so long ago that much may have changed meanwhile, or that the machine woke from a snapshot of
-/// itself: back into the plan. It leaves again only after the absence was noticed and its author asked.
+/// Back into the plan with a batch that was taken so long ago that its author would be asked first by now: the machine was
+/// suspended with all that watches over it, or woke from a snapshot of itself.
 async fn put_back(app: &App, claim: &BatchClaim) -> Result<(), StoreError> {
     let Batch { broadcast, seq, .. } = &claim.batch;
     tracing::warn!(%broadcast, seq, "a batch was taken long ago; it goes back unsent");
@@ -261,7 +279,10 @@ async fn wait(
 ) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
     tx.broadcast(id).await?;
-    let Some(mut next) = tx.next_batch(now).await?.filter(|next| next.broadcast == *id) else { return Ok(()) };
+    if tx.next_broadcast(now).await?.as_ref() != Some(id) {
+        return Ok(());
+    }
+    let Some(mut next) = tx.next_batch(now).await? else { return Ok(()) };
     tracing::info!(broadcast = %id, seq = next.seq, heads = next.heads, ?cause, "a batch waits");
     next.outcome.waiting = Some(cause);
     next.not_before = until;
@@ -312,19 +333,21 @@ fn outcome_word(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// Writes an outcome, patiently: it is the only record of what happened. As long as the batch is still this claim's.
+/// Writes an outcome, patiently: it is the only record of what happened. As long as the claim holds.
 async fn write(app: &App, claim: &BatchClaim, settled: Batch) -> Result<(), StoreError> {
-    let mut tries = 0;
+    let began = app.now();
+    let mut pause = Duration::from_millis(100);
     loop {
-        tries += 1;
         match write_once(app, claim, &settled).await {
             Ok(true) => return Ok(()),
             Ok(false) => return Err(StoreError::Conflict),
-            Err(error) if tries < WRITES_MAX && !matches!(error, StoreError::Unreadable(_)) => {
-                // The receipt is said here already: a process that ends meanwhile takes it along.
-                tracing::warn!(%error, tries, broadcast = %settled.broadcast, seq = settled.seq, receipt = ?settled.outcome.message_id, "an outcome could not be written yet");
-                tokio::time::sleep(Duration::from_millis(100 * u64::from(tries.min(10).pow(2))).min(WRITE_PAUSE_MAX))
-                    .await;
+            // What cannot be read now cannot be read a moment later.
+            Err(error) if app.now().since(began) < WRITE_MAX && !matches!(error, StoreError::Unreadable(_)) => {
+                if pause < WRITE_PAUSE_MAX {
+                    tracing::warn!(%error, broadcast = %settled.broadcast, seq = settled.seq, "an outcome could not be written yet");
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(WRITE_PAUSE_MAX);
             }
             Err(error) => return Err(error),
         }
@@ -344,7 +367,8 @@ async fn write_once(app: &App, claim: &BatchClaim, settled: &Batch) -> Result<bo
         settled.state = BatchState::Cancelled;
     }
     if !tx.settle_batch(claim, &settled, poll_at).await? {
-        return Ok(false);
+        // Written a moment ago, where the commit went through and only its answer was lost.
+        return tx.has_settled(claim).await;
     }
     audit::answered(&mut tx, broadcast.as_ref(), &settled, now);
     if settled.state == BatchState::Accepted && broadcast.is_some_and(|broadcast| broadcast.is_wanted_back()) {

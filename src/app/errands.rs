@@ -147,9 +147,15 @@ async fn sample(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result
     let targets = Targets { open_ids: vec![claim.person.clone()], ..Targets::default() };
     let body = plan::request_body(&broadcast.content, &targets);
     audit::sample_called(app, broadcast, claim).await?;
-    let departure = app.departures.leave(|| app.now()).await;
-    let answer = app.feishu.batch_send(app.now(), &body).await;
-    app.departures.answered(departure, app.now());
+    let answer = match app.feishu.have_token(app.now()).await {
+        Ok(()) => {
+            let departure = app.departures.leave(|| app.now()).await;
+            let answer = app.feishu.batch_send(app.now(), &body).await;
+            app.departures.answered(departure, app.now());
+            answer
+        }
+        Err(error) => Err(error.into()),
+    };
     let answered = audit::sample_answered(broadcast, claim, &answer, app.now());
     let (said, again) = match answer {
         Ok(accepted) if accepted.invalid.count() == 0 => (None, None),

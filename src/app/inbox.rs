@@ -80,9 +80,9 @@ async fn desk(app: &App, claim: &Claim, event: Event) -> Result<(), Trouble> {
         EventKind::Message(message) => message_desk(app, claim, &message).await,
         EventKind::TokenRevoked { open_id, .. } => {
             let Some(person) = open_id else { return Ok(app.store.drop_event(claim).await?) };
-            authorize::revoked(app, &person, event.created_at).await?;
-            // Waited for: done once more later, it might take away what was authorized since.
+            // Once and for all: done again later, it might take away what was authorized since.
             let mut tx = app.store.begin().await?;
+            authorize::revoked(&mut tx, &person, event.created_at, app.now()).await?;
             tx.finish_event(claim).await?;
             Ok(tx.commit().await?)
         }

@@ -48,6 +48,7 @@ pub mod stranger;
 pub mod terms;
 pub mod tidy;
 pub mod tighten;
+pub mod under_way;
 pub mod worker;
 
 use std::sync::Arc;
@@ -132,6 +133,7 @@ pub struct App {
     /// The pace of questions about departments and people.
     pub look_ups: pace::Pace,
     pub departures: pace::Departures,
+    pub under_way: under_way::UnderWay,
     pub wake: Wake,
     /// How far the database's clock is ahead of this machine's, in ms.
     ahead_ms: AtomicI64,
@@ -206,6 +208,7 @@ impl App {
             polls: pace::Pace::new(Ring::Polls),
             look_ups: pace::Pace::new(Ring::LookUps),
             departures: pace::Departures::default(),
+            under_way: under_way::UnderWay::default(),
             wake: Wake::default(),
             ahead_ms: AtomicI64::new(0),
             bot: tokio::sync::OnceCell::new(),

@@ -154,14 +154,19 @@ async fn first_wave(app: &App, id: &BroadcastId) -> Result<bool, StoreError> {
 async fn doubt(app: &App, id: &BroadcastId, gone_by: Timestamp) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
     let Some(broadcast) = tx.broadcast(id).await? else { return Ok(()) };
+    let mut found = false;
     for mut batch in tx.batches(id).await? {
-        if batch.state == BatchState::Sending && batch.not_before <= gone_by {
+        if batch.state == BatchState::Sending && batch.not_before <= gone_by && !app.under_way.has(&batch) {
+            found = true;
             batch.state = BatchState::InDoubt;
             batch.outcome.doubt = Some(DoubtCause::Stopped);
             tx.move_batch(&batch, BatchState::Sending).await?;
             let lost = Entry::about(&broadcast, Deed::Lost, app.now()).with("batch", batch.seq);
             tx.record(lost.with("attempt", batch.attempts));
         }
+    }
+    if !found {
+        return Ok(());
     }
     follow(&mut tx, id, app.now()).await?;
     tx.commit().await?;

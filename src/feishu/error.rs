@@ -270,6 +270,8 @@ impl SendError {
             Self::NoToken(error) => match error.class() {
                 Class::Retry { after } => Verdict::RetryAfter(after),
                 Class::Reauthenticate | Class::Unknown => Verdict::RetryAfter(None),
+                // Only Feishu's own word is final, not the page of whatever stands in between.
+                Class::FixSetup | Class::Permanent if error.refusal().is_none() => Verdict::RetryAfter(None),
                 Class::FixSetup | Class::Permanent => Verdict::Refused,
             },
             Self::NotSent(_) => Verdict::RetryAfter(None),

@@ -326,6 +326,19 @@ impl Tx {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Whether what came of this very call is written already.
+    pub async fn has_settled(&mut self, claim: &BatchClaim) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "select 1 from batches where broadcast = $1 and seq = $2 and fence = $3 and state <> 'sending'",
+        )
+        .bind(claim.batch.broadcast.as_str())
+        .bind(claim.batch.seq)
+        .bind(claim.fence)
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.is_some())
+    }
+
     /// Moves a batch on that no call is running for: a person's decision, or an abandoned call. The fence is raised,
     /// so that a sender who comes back late writes nothing.
     ///

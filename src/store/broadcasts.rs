@@ -81,13 +81,6 @@ impl Store {
         proposed_since(&mut *self.reader().await?, author, from).await
     }
 
-    /// Takes a broadcast that cannot be read out of the way of the others; nothing of it leaves.
-    pub async fn set_aside(&self, id: &BroadcastId) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        sqlx::query("update broadcasts set held = 1 where id = $1").bind(id.as_str()).execute(tx.connection()).await?;
-        tx.commit().await
-    }
-
     /// Undecided broadcasts whose deadline has passed, at most 50 at a time.
     pub async fn overdue(&self, now: Timestamp) -> Result<Vec<BroadcastId>, StoreError> {
         let rows = sqlx::query(
@@ -147,6 +140,15 @@ impl Store {
 }
 
 impl Tx {
+    /// Takes a broadcast that cannot be read out of the way of the others; nothing of it leaves.
+    pub async fn set_aside(&mut self, id: &BroadcastId) -> Result<(), StoreError> {
+        sqlx::query("update broadcasts set held = 1 where id = $1")
+            .bind(id.as_str())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// As [`Store::proposed_since`].
     pub async fn proposed_since(&mut self, author: &OpenId, from: Timestamp) -> Result<u64, StoreError> {
         proposed_since(self.connection(), author, from).await

@@ -167,11 +167,11 @@ impl Store {
         .execute(tx.connection())
         .await?;
         if let (0, CardOutcome::Shown { message_id, .. }) = (settled.rows_affected(), outcome) {
-            // Somebody else has shown it since, perhaps a newer state before this older one: shown once more, it is true
-            // whichever of the two was the last.
+            // Somebody else has shown it since or is just about to, perhaps a newer state before this older one: shown once
+            // more, it is true whichever of the two was the last.
             sqlx::query(
-                "update cards set shown = wanted - 1
-                 where broadcast = $1 and person = $2 and message_id = $3 and state = 'live' and shown >= wanted",
+                "update cards set shown = wanted - 1, fence = fence + 1
+                 where broadcast = $1 and person = $2 and message_id = $3 and state = 'live'",
             )
             .bind(claim.broadcast.as_str())
             .bind(claim.person.as_str())

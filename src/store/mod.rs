@@ -224,9 +224,13 @@ impl Store {
         }
         let mut connection = self.reader().await?;
         let before = now();
-        let row = sqlx::query("select cast(extract(epoch from clock_timestamp()) * 1000 as bigint) as now")
-            .fetch_one(&mut *connection)
-            .await?;
+        let asked = sqlx::query("select cast(extract(epoch from clock_timestamp()) * 1000 as bigint) as now");
+        let Ok(row) = tokio::time::timeout(CLOCK_ASKED_MAX, asked.fetch_one(&mut *connection)).await else {
+            // Given back, it would be asked whether it is well, and never answer.
+            drop(connection.detach());
+            return Err(StoreError::Unavailable);
+        };
+        let row = row?;
         let after = now();
         if after.since(before) > CLOCK_ASKED_MAX {
             return Err(StoreError::Unavailable);

@@ -2,6 +2,7 @@
 
 use super::{Text, advice, agree};
 use crate::domain::hold::HoldCause;
+use crate::domain::ids::BroadcastId;
 
 /// How a broadcast on hold is called, whatever its state.
 pub fn word() -> Text {
@@ -50,6 +51,18 @@ pub fn cause(cause: HoldCause) -> Text {
             )
         }
     }
+}
+
+/// Said once to the author of what stands still because the ledger cannot be read.
+pub fn unreadable(id: &BroadcastId) -> Text {
+    Text::new(
+        format!(
+            "群发 {id} 停住了：账目里有一批读不出来，多半是别的程序版本写的，或者有人改过数据库。还没发出的不会再发，其他群发照常。请转告机器人的运维。"
+        ),
+        format!(
+            "Broadcast {id} stands still: one of its batches cannot be read, most likely because another version of the program or a hand has written to the database. What has not left stays; other broadcasts go on. Please tell whoever runs the bot."
+        ),
+    )
 }
 
 pub fn button() -> Text {

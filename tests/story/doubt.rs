@@ -5,7 +5,7 @@ mod retry;
 
 use std::time::Duration;
 
-use feishu_broadcast::app::dispatch;
+use feishu_broadcast::app::{dispatch, tidy};
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
@@ -404,6 +404,31 @@ async fn a_sender_that_was_frozen_looks_whether_its_batch_still_is_its_own() {
         press(stage, "王芳", "settle").await?;
         stage.settle().await?;
         assert_eq!(copies(stage, "陈晨"), 1);
+        Ok(())
+    })
+    .await;
+}
+
+/// A store that took no writes for longer than a lease: whoever is at the call has its answer all the same.
+#[tokio::test]
+async fn a_batch_is_not_without_its_sender_while_that_one_waits_for_the_answer() {
+    story(async |stage| {
+        proposal(stage, "王芳", "等了很久的回答").await?;
+        press(stage, "赵磊", "approve").await?;
+        stage.tenant.fault(Fault::wire("batch_send", When::AfterAccept, Wire::SlowBody(Duration::from_secs(3))));
+        let taken = dispatch::take(&stage.bot.app).await?.expect("a batch");
+        let meanwhile = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            stage.tenant.later(HOUR / 20).await;
+            tidy::step(&stage.bot.app).await
+        };
+        let (sent, found) = tokio::join!(dispatch::send(&stage.bot.app, taken), meanwhile);
+        sent?;
+        found?;
+        stage.settle().await?;
+        let card = stage.card_of("王芳")?;
+        assert!(card.text.starts_with("已发送"), "{}", card.text);
+        assert_eq!((stage.tenant.calls_to("batch_send").len(), copies(stage, "陈晨")), (1, 1));
         Ok(())
     })
     .await;

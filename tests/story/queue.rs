@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use feishu_broadcast::app::asked::Request;
 use feishu_broadcast::app::authorize::{self, NoToken};
-use feishu_broadcast::app::{LEASE, commands, directory, tidy};
+use feishu_broadcast::app::{App, LEASE, commands, directory, tidy};
 use feishu_broadcast::domain::broadcast::State;
 use feishu_broadcast::domain::ids::{MessageId, OpenId, Timestamp};
 use feishu_broadcast::feishu::event::{Event, EventKind};
@@ -311,6 +311,12 @@ async fn a_broadcast_that_cannot_be_read_holds_up_no_other() {
     .await;
 }
 
+async fn revoked(app: &App, person: &OpenId, at: Timestamp) -> Result<(), StoreError> {
+    let mut tx = app.store.begin().await?;
+    authorize::revoked(&mut tx, person, Some(at), app.now()).await?;
+    tx.commit().await
+}
+
 #[tokio::test]
 async fn a_late_word_of_an_old_revocation_leaves_the_new_authorization_alone() {
     story(async |stage| {
@@ -319,9 +325,9 @@ async fn a_late_word_of_an_old_revocation_leaves_the_new_authorization_alone() {
         let before = app.now();
         stage.later(MINUTE).await?;
         stage.authorize("王芳").await?;
-        authorize::revoked(app, &wang, Some(before)).await?;
+        revoked(app, &wang, before).await?;
         assert!(app.store.authorization(&wang).await?.is_some());
-        authorize::revoked(app, &wang, Some(app.now())).await?;
+        revoked(app, &wang, app.now()).await?;
         assert!(app.store.authorization(&wang).await?.is_none());
         Ok(())
     })

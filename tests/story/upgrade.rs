@@ -67,6 +67,8 @@ async fn a_broadcast_that_cannot_be_read_holds_up_no_other() {
         let sound = proposal(stage, "林悦", "照常发送").await?;
         press(stage, "赵磊", "approve").await?;
         stage.settle().await?;
+        let told = stage.person("王芳").chat().into_iter().filter(|message| message.text.contains("停住了"));
+        assert_eq!(told.count(), 1, "the one that can be read but for its batches");
         let said: Vec<String> = stage.person("陈晨").inbox().into_iter().map(|copy| copy.text).collect();
         assert_eq!(said, ["照常发送"]);
         let list = stage.ask("林悦", "/list").await?;

@@ -61,6 +61,8 @@ fn wait_cause(error: &SendError) -> WaitCause {
         SendError::NoToken(source) => match source.class() {
             Class::Retry { .. } if source.refusal().is_some() || source.status() == Some(429) => WaitCause::RateLimit,
             Class::Retry { .. } => WaitCause::Unreachable,
+            // A page of somebody in between, or of a Feishu that is down, says nothing about credentials.
+            _ if source.refusal().is_none_or(|refusal| refusal.status >= 500) => WaitCause::Unreachable,
             Class::Reauthenticate | Class::FixSetup | Class::Permanent | Class::Unknown => WaitCause::Credentials,
         },
         SendError::Answered(refusal) if refusal.class() == Class::Reauthenticate => WaitCause::Credentials,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use sqlx::Row;
 
 use super::{approved, copies, told};
@@ -229,4 +230,25 @@ async fn wrong_credentials_are_a_failure_with_the_setting_to_look_at() {
         })
         .await;
     }
+}
+
+/// A page of whatever stands between the bot and Feishu says nothing about the credentials, however often it comes.
+#[tokio::test]
+async fn an_outage_that_answers_with_a_page_is_outlived() {
+    story(async |stage| {
+        proposal(stage, "王芳", "网关页面").await?;
+        stage.tenant.revoke_app_tokens();
+        stage.tenant.fault(Fault::body("token", 404, json!({ "message": "no such route" })).times(200));
+        press(stage, "赵磊", "approve").await?;
+        for _ in 0..10 {
+            stage.later(HOUR / 60).await?;
+        }
+        let outcome: String = stage.rows("select outcome from batches").await?[0].try_get("outcome")?;
+        assert!(outcome.contains(r#""waiting":"unreachable""#), "{outcome}");
+        stage.tenant.clear_faults();
+        stage.later(HOUR / 60).await?;
+        assert_eq!(copies(stage, "陈晨"), 1);
+        Ok(())
+    })
+    .await;
 }

@@ -1,7 +1,7 @@
 //! The model is only worth what it shares with the program: ways through it, drawn by lot, are gone with the real bot
 //! on a real store, and both must agree after every step. `WAYS_SEED=n` goes the same ways again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -71,6 +71,8 @@ struct Way<'a> {
     id: BroadcastId,
     card: String,
     taken: BTreeMap<i64, dispatch::Claimed>,
+    /// Of those the ones that were taken before a long silence: whoever holds one puts it back.
+    stale: BTreeSet<i64>,
     went: Vec<String>,
 }
 
@@ -79,7 +81,7 @@ impl<'a> Way<'a> {
         let ids: Vec<String> = (0..CROWD).map(|n| stage.person(&format!("员工{n:03}")).open_id).collect();
         let card = stage.propose(played_by("author"), &format!("/broadcast {} 第{number}条", ids.join(","))).await?;
         let id = BroadcastId::parse(&Stage::id_on(&card)).context("an id on the card")?;
-        Ok(Self { stage, id, card: card.message_id, taken: BTreeMap::new(), went: vec![] })
+        Ok(Self { stage, id, card: card.message_id, taken: BTreeMap::new(), stale: BTreeSet::new(), went: vec![] })
     }
 
     async fn broadcast(&self) -> anyhow::Result<Broadcast> {
@@ -98,7 +100,7 @@ impl<'a> Way<'a> {
             let mut ways: Vec<_> = world
                 .moves(&play.policy, &play.size)
                 .into_iter()
-                .filter(|(what, _)| can_be_gone(&world, what))
+                .filter(|(what, _)| can_be_gone(&world, what) && !self.is_too_late(what))
                 .collect();
             // Most ways out of the way, else few would come to anything.
             if dice.throw(6) > 0 && !ways.iter().all(|(what, _)| gives_up(what)) {
@@ -125,6 +127,11 @@ impl<'a> Way<'a> {
             self.agrees(&world).await?;
         }
         Ok(world.ledger.broadcast.state)
+    }
+
+    /// Whether it is a call with what was taken before a long silence.
+    fn is_too_late(&self, what: &Move) -> bool {
+        matches!(what, Move::Called { seq, answer } if *answer != Answer::Unsent && self.stale.contains(seq))
     }
 
     /// One batch is asked back; of several the program takes the one that has waited longest.
@@ -170,6 +177,7 @@ impl<'a> Way<'a> {
                 // A pause that Feishu asked for would hold up this call as well.
                 self.passes(Duration::from_secs(2)).await?;
                 match answer {
+                    _ if self.stale.remove(seq) => {}
                     Answer::Accepted => {}
                     Answer::Refused => self.stage.tenant.fault(Fault::code("batch_send", 200, 11_203)),
                     Answer::Unsent => self.stage.tenant.fault(Fault::rate("batch_send", 1)),
@@ -177,13 +185,20 @@ impl<'a> Way<'a> {
                 }
                 dispatch::send(app, self.taken.remove(seq).context("it was taken")?).await?;
             }
-            Move::Dies { seq, .. } => drop(self.taken.remove(seq)),
-            Move::TimePasses => self.passes(Duration::from_secs(31 * 60)).await?,
+            Move::Dies { seq, .. } => {
+                self.stale.remove(seq);
+                drop(self.taken.remove(seq));
+            }
+            Move::TimePasses => {
+                self.stale.extend(self.taken.keys());
+                self.passes(Duration::from_secs(31 * 60)).await?;
+            }
             Move::Deed(Deed::Doubt(_)) => {
                 self.passes(LEASES_OVER).await?;
                 tidy::step(app).await?;
             }
             Move::Deed(Deed::Hold(_)) => {
+                self.stale.extend(self.taken.keys());
                 self.stage.tenant.later(AWAY_MAX + Duration::from_secs(1)).await;
                 life::beat(app).await?;
             }
