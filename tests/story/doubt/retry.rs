@@ -246,7 +246,7 @@ async fn an_outage_that_answers_with_a_page_is_outlived() {
         let outcome: String = stage.rows("select outcome from batches").await?[0].try_get("outcome")?;
         assert!(outcome.contains(r#""waiting":"unreachable""#), "{outcome}");
         stage.tenant.clear_faults();
-        stage.later(HOUR / 60).await?;
+        stage.later(HOUR / 20).await?;
         assert_eq!(copies(stage, "陈晨"), 1);
         Ok(())
     })
