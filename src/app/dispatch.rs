@@ -175,10 +175,8 @@ pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
 
 async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     let Claimed { claim, broadcast } = claimed;
-    // Before its moment: what waits for a token together would arrive together.
-    let answer = match app.feishu.have_token(app.now()).await {
-        Ok(()) => {
-            let departure = app.departures.leave(|| app.now()).await;
+    let answer = match pace::depart(app).await {
+        Ok(departure) => {
             // Frozen or starved since it was taken: others may have found it without a sender, and its author decided.
             let taken_for = app.now().since(claim.taken_at);
             if taken_for > AWAY_MAX {

@@ -12,7 +12,7 @@ use super::directory::ResolveError;
 use super::letters::{text_content, uuid};
 use super::people;
 use super::request::{again, propose};
-use super::{App, LEASE, RENEW_EVERY, Step, Trouble, about, audit, places, recall, terms};
+use super::{App, LEASE, RENEW_EVERY, Step, Trouble, about, audit, pace, places, recall, terms};
 use crate::domain::audience::{Audience, Covered, DepartmentTarget};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::retry_wait;
@@ -147,9 +147,8 @@ async fn sample(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result
     let targets = Targets { open_ids: vec![claim.person.clone()], ..Targets::default() };
     let body = plan::request_body(&broadcast.content, &targets);
     audit::sample_called(app, broadcast, claim).await?;
-    let answer = match app.feishu.have_token(app.now()).await {
-        Ok(()) => {
-            let departure = app.departures.leave(|| app.now()).await;
+    let answer = match pace::depart(app).await {
+        Ok(departure) => {
             let answer = app.feishu.batch_send(app.now(), &body).await;
             app.departures.answered(departure, app.now());
             answer

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
+use super::App;
 use crate::domain::ids::Timestamp;
 use crate::domain::pace;
+use crate::feishu::error::CallError;
 use crate::store::pace::Ring;
 use crate::store::{Engine, Store};
 
@@ -60,6 +62,16 @@ pub fn waited(ring: Ring, wait: Duration) {
     metrics::histogram!("feishu_broadcast_pace_wait_seconds", "calls" => ring.as_str()).record(wait.as_secs_f64());
 }
 
+/// Waits until the next call of `batch_send` may leave, and counts it. With a token in hand before that: calls that wait for
+/// one together would arrive together.
+///
+/// # Errors
+/// There is no token to be had: no call was counted, and none can be made.
+pub async fn depart(app: &App) -> Result<Departure, CallError> {
+    app.feishu.have_token(app.now()).await?;
+    Ok(app.departures.leave(|| app.now()).await)
+}
+
 /// A second and what the platform's clock may differ in counting it.
 const SECOND: Duration = Duration::from_millis(1005);
 
@@ -95,7 +107,7 @@ pub struct Departure(u64);
 
 impl Departures {
     /// Waits until the next call may leave, and counts it.
-    pub async fn leave(&self, now: impl Fn() -> Timestamp) -> Departure {
+    async fn leave(&self, now: impl Fn() -> Timestamp) -> Departure {
         loop {
             let wait = {
                 let mut departed = self.lock();
