@@ -17,9 +17,13 @@ use crate::store::StoreError;
 use crate::store::letters::{Letter, LetterClaim, LetterOutcome, Receiver};
 use crate::view::Text;
 
-/// How long an answer is tried that Feishu refuses for a reason of its own or for none we know: the others to the same
-/// receiver wait behind it.
+/// How long an answer is tried that Feishu refuses with a code we do not know: the others to the same receiver wait
+/// behind it, and it may be this answer alone that is not taken.
 const WORTH_INSISTING: Duration = Duration::from_secs(3600);
+
+/// How long it is tried where nothing can be said to anybody until a person mends the set-up, or what stands between us
+/// and Feishu: as long as a broadcast waits to be decided.
+const WORTH_WAITING: Duration = Duration::from_secs(24 * 3600);
 
 /// Tries of such an answer at least, however old it is: it may have waited behind another one.
 const TRIES_MIN: i64 = 6;
@@ -78,7 +82,11 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
             let (goes_on, asked) = match error.class() {
                 Class::Retry { after } => (true, after),
                 Class::Reauthenticate => (true, None),
-                Class::FixSetup | Class::Unknown => (age < WORTH_INSISTING || letter.attempts < TRIES_MIN, None),
+                Class::FixSetup | Class::Unknown => {
+                    let is_about_it = error.class() == Class::Unknown && error.refusal().is_some();
+                    let worth = if is_about_it { WORTH_INSISTING } else { WORTH_WAITING };
+                    (age < worth || letter.attempts < TRIES_MIN, None)
+                }
                 Class::Permanent => (false, None),
             };
             if goes_on {

@@ -272,14 +272,15 @@ async fn decide_doubt(
     version: i64,
     to: BatchState,
 ) -> Result<Result<Toast, Stale>, StoreError> {
-    if let Err(stale) = before.doubt_is_open(version) {
+    let batches = tx.batches(&before.id).await?;
+    if let Err(stale) = before.doubt_is_open(version, &Report::of(&batches)) {
         return Ok(Err(stale));
     }
     if to == BatchState::Planned && recall::source_is_taken_back(tx, before).await? {
         return Ok(Err(Stale::SourceRecalled));
     }
     let now = app.now();
-    for mut batch in tx.batches(&before.id).await? {
+    for mut batch in batches {
         if batch.state == BatchState::InDoubt {
             batch.state = to;
             batch.not_before = now;

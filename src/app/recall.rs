@@ -238,6 +238,8 @@ fn refused(
     let (insist, asked) = match error.class() {
         Class::Retry { after } => (INSIST, after),
         Class::Reauthenticate => (INSIST, None),
+        // Not Feishu's word: it is as if nobody had answered.
+        Class::Unknown if error.refusal().is_none() => (INSIST, None),
         Class::Unknown => (INSIST_ON_UNKNOWN, None),
         Class::Permanent if error.code() == Some(NOT_FOUND) && fresh => (INSIST, None),
         Class::Permanent | Class::FixSetup => (Duration::ZERO, None),

@@ -149,6 +149,8 @@ pub enum Stale {
     NothingLeft,
     /// No batch is in doubt.
     NothingInDoubt,
+    /// More batches may turn out to be in doubt: some are still on their way.
+    StillUnderWay,
     /// It waits for its author's word first.
     OnHold,
     /// It is not on hold (any more).
@@ -308,15 +310,20 @@ impl Broadcast {
         }
     }
 
-    /// Whether a person may decide about batches in doubt.
+    /// Whether a person may decide about batches in doubt: about all of them at once, so not before it is known which
+    /// they are. Nothing new leaves meanwhile, and what is under way has an end.
     ///
     /// # Errors
-    /// `NothingInDoubt` when there are none (any more), `Outdated` for an older card.
-    pub fn doubt_is_open(&self, version: i64) -> Result<(), Stale> {
+    /// `NothingInDoubt` when there are none (any more), `Outdated` for an older card, `StillUnderWay`.
+    pub fn doubt_is_open(&self, version: i64, report: &Report) -> Result<(), Stale> {
         if self.state != State::InDoubt {
             return Err(Stale::NothingInDoubt);
         }
-        if self.version != version { Err(Stale::Outdated) } else { Ok(()) }
+        match (self.version == version, report.sending) {
+            (false, _) => Err(Stale::Outdated),
+            (true, 1..) => Err(Stale::StillUnderWay),
+            (true, 0) => Ok(()),
+        }
     }
 
     /// Whether somebody who decides may have the content sent to them, to see it as it will arrive. Before its author has

@@ -136,8 +136,6 @@ impl CallError {
         match self {
             Self::NotSent { .. } | Self::Unanswered { .. } => Class::Retry { after: None },
             Self::Unreadable { status: 500.. | 429, retry_after, .. } => Class::Retry { after: *retry_after },
-            // A route that is absent on this origin answers 404 in plain text.
-            Self::Unreadable { status: 404, .. } => Class::Permanent,
             Self::Unreadable { .. } => Class::Unknown,
             Self::Refused(refusal) => refusal.class(),
             Self::NoToken(source) => source.class(),

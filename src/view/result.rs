@@ -69,6 +69,12 @@ fn first_wave(broadcast: &Broadcast) -> Option<Text> {
 
 fn doubt(broadcast: &Broadcast, report: &Report) -> Option<Text> {
     (broadcast.state == State::InDoubt && report.in_doubt > 0).then(|| {
+        if report.sending > 0 {
+            return Text::new(
+                "飞书没有给出明确答复：有批次可能已经送达，也可能没有。还有批次正在发送，都有结果后再由发起人决定；没有新的批次会发出。",
+                "Feishu gave no clear answer: a batch may or may not have gone out. Others are still on their way; its author decides once all are back, and nothing new leaves until then.",
+            );
+        }
         Text::new(
             "飞书没有给出明确答复：这一批可能已经送达，也可能没有。机器人不会自己重发，等发起人决定：先问一位收件人，再选择「重新发送」或「视为已发送」。",
             "Feishu gave no clear answer: this batch may or may not have gone out. The bot will not resend it by itself; its author decides: ask one of the recipients, then choose “Send again” or “Take as sent”.",

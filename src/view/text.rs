@@ -341,6 +341,10 @@ pub fn stale(stale: &Stale) -> Text {
         Stale::NoSuchChoice => ("没有这个选项，请从列表里选择", "That is not one of the choices"),
         Stale::NothingLeft => ("已经全部发出，没有可取消的了", "Everything has left already; nothing to cancel"),
         Stale::NothingInDoubt => ("没有结果未知的批次了", "No batch is in doubt any more"),
+        Stale::StillUnderWay => (
+            "还有批次正在发送，都有结果后再决定；卡片会更新",
+            "Some batches are still on their way; decide once all are back. The card will be updated",
+        ),
         Stale::OnHold => (
             "这条群发已暂停，要等发起人决定是否继续",
             "This broadcast is on hold until its author decides whether to go on",

@@ -203,6 +203,42 @@ fn reached(stage: &Stage) -> usize {
     (0..450).filter(|n| copies(stage, &format!("员工{n:03}")) == 1).count()
 }
 
+/// A decision is about every batch in doubt, so there is none before it is known which those are.
+#[tokio::test]
+async fn nobody_decides_about_a_doubt_while_other_batches_are_on_their_way() {
+    story_with(&[], crowd(), async |stage| {
+        let ids: Vec<String> = (0..450).map(|n| stage.person(&format!("员工{n:03}")).open_id).collect();
+        stage.propose("王芳", &format!("/broadcast {} 全厂通知", ids.join(","))).await?;
+        press(stage, "赵磊", "approve").await?;
+        let app = &stage.bot.app;
+        let (one, other) = (dispatch::take(app).await?.expect("a batch"), dispatch::take(app).await?.expect("another"));
+        stage.tenant.fault(Fault::wire("batch_send", When::BeforeAccept, Wire::Html502).times(2));
+        dispatch::send(app, one).await?;
+        stage.settle().await?;
+        let early = stage.card_of("王芳")?;
+        assert!(early.text.starts_with("结果未知") && early.text.contains("还有批次正在发送"), "{}", early.text);
+        assert_eq!(actions(stage, "王芳"), ["cancel"]);
+        let (event, _) =
+            stage.person("王芳").press_event(&early.message_id, &"cancel".into()).map_err(anyhow::Error::msg)?;
+        let mut value = event.body["event"]["action"]["value"].clone();
+        for action in ["resend", "settle"] {
+            value["action"] = action.into();
+            let said = stage.person("王芳").presses_raw(&early, value.clone()).await.says().to_owned();
+            assert!(said.contains("都有结果后再决定"), "{action}: {said}");
+        }
+        assert!(early.text.contains("结果未知 1"), "{}", early.text);
+        dispatch::send(app, other).await?;
+        stage.settle().await?;
+        let card = stage.card_of("王芳")?;
+        assert!(card.text.contains("结果未知 2"), "{}", card.text);
+        press(stage, "王芳", "resend").await?;
+        stage.settle().await?;
+        assert_eq!((reached(stage), stage.tenant.calls_to("batch_send").len()), (450, 5));
+        Ok(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_doubt_pauses_what_comes_after_it_until_it_is_decided() {
     for (action, calls) in [("settle", 3), ("resend", 4)] {

@@ -272,8 +272,9 @@ fn what_must_be_said_anew_and_who_must_agree_anew() {
 
 #[test]
 fn an_unreadable_answer_is_judged_by_its_status() {
+    // A 404 may be a route that this origin lacks, and as well the page of a proxy whose upstream is gone for a moment.
     for (status, class) in
-        [(200, Class::Unknown), (400, Class::Unknown), (404, Class::Permanent), (429, RETRY), (502, RETRY)]
+        [(200, Class::Unknown), (400, Class::Unknown), (404, Class::Unknown), (429, RETRY), (502, RETRY)]
     {
         assert_eq!(unreadable(status).class(), class, "{status}");
     }

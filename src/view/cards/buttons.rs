@@ -41,7 +41,7 @@ pub(super) fn buttons(room: Room, facts: &Facts<'_>, reader: Reader, elements: &
     if author && broadcast.state == State::Pending && decides {
         row.push(button(broadcast, "reject", &text::reject_button(), "default", None));
     }
-    if author && broadcast.state == State::InDoubt {
+    if author && broadcast.doubt_is_open(broadcast.version, facts.report).is_ok() {
         let confirm = twice(room, &facts.report.doubtful);
         row.push(button(broadcast, "resend", &text::resend_button(), "danger", Some(&confirm)));
         row.push(button(broadcast, "settle", &text::settle_button(), "default", Some(&text::settle_confirm())));

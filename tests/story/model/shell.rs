@@ -108,7 +108,7 @@ fn cancel_planned(tx: &mut Tx) -> Result<(), Conflict> {
 }
 
 fn decide_doubt(tx: &mut Tx, version: i64, to: BatchState, now: Timestamp) -> Result<Option<()>, Conflict> {
-    if tx.sees.broadcast.doubt_is_open(version).is_err() {
+    if tx.sees.broadcast.doubt_is_open(version, &tx.sees.report()).is_err() {
         return Ok(None);
     }
     let before = tx.sees.broadcast.clone();
