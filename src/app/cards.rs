@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use tracing::Instrument;
 
-use super::letters::{text_content, uuid};
+use super::letters::{OFTEN, pause, text_content, uuid};
 use super::{App, LEASE, Step, about};
-use crate::domain::batch::retry_wait;
 use crate::domain::broadcast::Broadcast;
 use crate::domain::content::Content;
 use crate::domain::ids::Timestamp;
@@ -27,11 +26,9 @@ use crate::view::{answers, text};
 /// most for progress; a decision should not wait that long.
 const BETWEEN_UPDATES: Duration = Duration::from_millis(1200);
 
-/// Tries without a success before a copy is left as it is: a minute apart at most, so about a day.
+/// Tries without a success before a copy is left as it is: a minute apart at most, so about a day, and ten days where the
+/// set-up has to be mended. The author hears of that long before.
 const ATTEMPTS_MAX: i64 = 1440;
-
-/// The same where the set-up has to be mended first: after this many the author is told.
-const SETUP_ATTEMPTS_MAX: i64 = 8;
 
 /// Cards sent afresh because the old one could not be changed any more.
 const GENERATIONS_MAX: i64 = 3;
@@ -102,8 +99,11 @@ async fn show(app: &App, claim: CardClaim, now: Timestamp) -> Result<Step, Store
         }
         Err(error) => {
             let failed = failed(app, &claim, &error);
-            if matches!(failed.0, CardOutcome::GivenUp) {
-                say_given_up(app, &claim, &broadcast, &error).await?;
+            // Feishu's own word about this card; where nothing gets through to Feishu, this would not either.
+            let is_refused = matches!(error, CallError::Refused(_)) && !matches!(error.class(), Class::Retry { .. });
+            let is_stuck = is_refused && claim.attempts >= OFTEN;
+            if is_stuck || matches!(failed.0, CardOutcome::GivenUp) {
+                say_stuck(app, &claim, &broadcast, &error).await?;
             }
             failed
         }
@@ -128,27 +128,25 @@ fn failed(app: &App, claim: &CardClaim, error: &CallError) -> (CardOutcome, Time
     if claim.message_id.is_some() && error.message_is_gone() && claim.generation < GENERATIONS_MAX {
         return (CardOutcome::Afresh, now);
     }
-    let (after, attempts_max) = match error.class() {
-        Class::Retry { after } => (after, ATTEMPTS_MAX),
-        Class::Unknown | Class::Reauthenticate | Class::FixSetup => (None, SETUP_ATTEMPTS_MAX),
-        Class::Permanent => match error.code() {
-            Some(code) if claim.refused.is_none() && REFUSED_FOR_CONTENT.contains(&code) => {
-                return (CardOutcome::Plainly { code }, now);
-            }
-            _ => (None, 0),
-        },
-    };
-    if claim.attempts >= attempts_max {
+    let is_final = error.class() == Class::Permanent;
+    if let Some(code) = error.code()
+        && is_final
+        && claim.refused.is_none()
+        && REFUSED_FOR_CONTENT.contains(&code)
+    {
+        return (CardOutcome::Plainly { code }, now);
+    }
+    if is_final || claim.attempts >= ATTEMPTS_MAX {
         tracing::error!(%error, broadcast = %claim.broadcast, person = %claim.person, "a card was given up");
         metrics::counter!("feishu_broadcast_cards_given_up_total").increment(1);
         return (CardOutcome::GivenUp, now);
     }
     tracing::warn!(%error, broadcast = %claim.broadcast, attempts = claim.attempts, "a card could not be shown yet");
-    (CardOutcome::Later, now.after(retry_wait(claim.attempts, after, app.jitter())))
+    (CardOutcome::Later, now.after(pause(error, claim.attempts, app.jitter())))
 }
 
-/// The author hears of a card that somebody does not get: nobody else would know why nothing happens.
-async fn say_given_up(
+/// The author hears once of a card that somebody does not get: nobody else would know why nothing happens.
+async fn say_stuck(
     app: &App,
     claim: &CardClaim,
     broadcast: &Broadcast,

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::attachments::{self, NoFile};
 use super::{App, LEASE, Step};
+use crate::domain::batch::retry_wait;
 use crate::domain::content::harmless;
 use crate::domain::language::Language;
 use crate::feishu::error::{CallError, Class};
@@ -25,8 +26,12 @@ const WORTH_INSISTING: Duration = Duration::from_secs(3600);
 /// and Feishu: as long as a broadcast waits to be decided.
 const WORTH_WAITING: Duration = Duration::from_secs(24 * 3600);
 
-/// Tries of such an answer at least, however old it is: it may have waited behind another one.
-const TRIES_MIN: i64 = 6;
+/// Tries of such an answer at least, however old it is: it may have waited behind another one. Tries in quick succession
+/// of whatever waits for a person to mend the set-up; after that they are [`SETUP_PAUSE`] apart.
+pub(super) const OFTEN: i64 = 8;
+
+/// How soon it is noticed that the set-up was mended.
+const SETUP_PAUSE: Duration = Duration::from_secs(600);
 
 /// Bytes of a `uuid`. Source: im/v1/messages, "uuid", at most 50 characters.
 const UUID_LETTERS: usize = 50;
@@ -79,20 +84,17 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
         }
         Err(error) => {
             let age = app.now().since(letter.created_at);
-            let (goes_on, asked) = match error.class() {
-                Class::Retry { after } => (true, after),
-                Class::Reauthenticate => (true, None),
-                Class::FixSetup | Class::Unknown => {
-                    let is_about_it = error.class() == Class::Unknown && error.refusal().is_some();
-                    let worth = if is_about_it { WORTH_INSISTING } else { WORTH_WAITING };
-                    (age < worth || letter.attempts < TRIES_MIN, None)
+            let goes_on = match error.class() {
+                Class::Retry { .. } | Class::Reauthenticate => true,
+                Class::Unknown if error.refusal().is_some() => {
+                    age < WORTH_INSISTING || letter.attempts < OFTEN
                 }
-                Class::Permanent => (false, None),
+                Class::FixSetup | Class::Unknown => age < WORTH_WAITING || letter.attempts < OFTEN,
+                Class::Permanent => false,
             };
             if goes_on {
                 tracing::warn!(%error, attempts = letter.attempts, "an answer could not be sent yet");
-                let wait = crate::domain::batch::retry_wait(letter.attempts, asked, app.jitter());
-                LetterOutcome::Later(app.now().after(wait))
+                LetterOutcome::Later(app.now().after(pause(&error, letter.attempts, app.jitter())))
             } else {
                 tracing::error!(%error, attempts = letter.attempts, "an answer was given up");
                 metrics::counter!("feishu_broadcast_answers_given_up_total").increment(1);
@@ -102,6 +104,17 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     };
     app.store.settle_letter(&letter, outcome, app.now()).await?;
     Ok(Step::Worked)
+}
+
+/// How long something to be said waits after try number `attempts` that ended with `error`.
+pub(super) fn pause(error: &CallError, attempts: i64, jitter: u8) -> Duration {
+    match error.class() {
+        Class::FixSetup if attempts >= OFTEN => SETUP_PAUSE,
+        Class::Retry { after } => retry_wait(attempts, after, jitter),
+        Class::FixSetup | Class::Reauthenticate | Class::Permanent | Class::Unknown => {
+            retry_wait(attempts, None, jitter)
+        }
+    }
 }
 
 /// Says one letter; a file is made and uploaded first. One that Feishu will not take is told of instead: it must not

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::audience::{Audience, Labels};
+use super::audience::{Audience, DepartmentTarget, Labels};
 use super::content::Content;
 use super::ids::{DepartmentId, OpenId, UnionId, UserId};
+use super::quota::PER_DAY;
 
 /// Ids in each of the four lists of one call. Source: batch_send, "request body".
 pub const IDS_MAX: usize = 200;
@@ -55,21 +56,43 @@ impl Targets {
     }
 }
 
-/// Splits an audience into the smallest number of calls: each call takes up to [`IDS_MAX`] of every kind.
+/// Splits an audience into the smallest number of calls, in its order: each call takes up to [`IDS_MAX`] of every kind,
+/// and no more departments than may be sent to on one day, as far as their people were counted.
 pub fn batches(audience: &Audience) -> Vec<Targets> {
-    let departments: Vec<_> = audience.departments.iter().map(|department| department.id.clone()).collect();
     let open_ids: Vec<_> = audience.open_ids.iter().map(|person| person.id.clone()).collect();
     let user_ids: Vec<_> = audience.user_ids.iter().map(|person| person.id.clone()).collect();
     let union_ids: Vec<_> = audience.union_ids.iter().map(|person| person.id.clone()).collect();
-    let longest = [departments.len(), open_ids.len(), user_ids.len(), union_ids.len()].into_iter().max().unwrap_or(0);
-    (0..longest.div_ceil(IDS_MAX))
-        .map(|n| Targets {
-            department_ids: slice(&departments, n),
+    let mut departments = audience.departments.as_slice();
+    let mut all = Vec::new();
+    loop {
+        let n = all.len();
+        let mut targets = Targets {
+            department_ids: Vec::new(),
             open_ids: slice(&open_ids, n),
             user_ids: slice(&user_ids, n),
             union_ids: slice(&union_ids, n),
-        })
-        .collect()
+        };
+        let people = targets.count();
+        let (now, later) = departments.split_at(fitting(departments, people as u64));
+        targets.department_ids = now.iter().map(|department| department.id.clone()).collect();
+        departments = later;
+        if people == 0 && targets.department_ids.is_empty() {
+            return all;
+        }
+        all.push(targets);
+    }
+}
+
+/// How many of these departments, from the first on, go into a call that names so many people. One at least, where
+/// nobody is named: what is too large for any day is refused before there is a plan.
+fn fitting(departments: &[DepartmentTarget], people: u64) -> usize {
+    let mut heads = people;
+    let within = |department: &&DepartmentTarget| {
+        heads = heads.saturating_add(department.headcount.unwrap_or(0));
+        heads <= PER_DAY
+    };
+    let fit = departments.iter().take(IDS_MAX).take_while(within).count();
+    if people == 0 { fit.max(departments.len().min(1)) } else { fit }
 }
 
 fn slice<T: Clone>(items: &[T], n: usize) -> Vec<T> {
@@ -135,7 +158,7 @@ pub fn fingerprint_of(digests: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::audience::{DepartmentTarget, PersonTarget};
+    use super::super::audience::PersonTarget;
     use super::*;
 
     fn audience(departments: usize, people: usize) -> Audience {
@@ -151,6 +174,21 @@ mod tests {
         assert_eq!(plan.len(), 3);
         assert!(plan.iter().all(|batch| batch.department_ids.len() <= IDS_MAX && batch.open_ids.len() <= IDS_MAX));
         assert_eq!(plan.iter().map(Targets::count).sum::<usize>(), 651);
+    }
+
+    #[test]
+    fn no_call_takes_more_than_a_day_allows() {
+        let mut large = audience(5, 450);
+        for (department, heads) in large.departments.iter_mut().zip([300_000, 199_800, 1, PER_DAY, 7]) {
+            department.headcount = Some(heads);
+        }
+        let labels = large.labels();
+        let plan = batches(&large);
+        assert!(plan.iter().all(|batch| heads(&labels, batch) <= PER_DAY));
+        let departments = |batch: &Targets| batch.department_ids.len();
+        // The fourth takes a day of its own: nobody else stands in its call.
+        assert_eq!(plan.iter().map(departments).collect::<Vec<_>>(), [2, 1, 0, 1, 1]);
+        assert_eq!(plan.iter().map(|batch| batch.open_ids.len()).collect::<Vec<_>>(), [200, 200, 50, 0, 0]);
     }
 
     #[test]
@@ -183,7 +221,9 @@ mod tests {
         let mut audience = audience(3, 2);
         audience.departments[0].headcount = Some(40);
         audience.departments[2].headcount = Some(u64::MAX);
-        let plan = batches(&audience);
+        let mut plan = batches(&audience);
+        let mut later = plan.remove(1);
+        plan[0].department_ids.append(&mut later.department_ids);
         assert_eq!(heads(&audience.labels(), &plan[0]), u64::MAX);
         audience.departments[2].headcount = None;
         assert_eq!(heads(&audience.labels(), &plan[0]), 42, "what is unknown counts for nothing");

@@ -95,11 +95,9 @@ impl Store {
         Ok(fence)
     }
 
-    /// Replaces the tokens after a refresh and gives the lease back.
-    ///
-    /// # Errors
-    /// `Conflict` when the lease was lost or the person logged out meanwhile.
-    pub async fn store_refreshed(&self, fresh: &Authorization) -> Result<(), StoreError> {
+    /// Replaces the tokens after a refresh and gives the lease back. Not when the lease was lost or the person logged out
+    /// meanwhile: returns whether it did.
+    pub async fn store_refreshed(&self, fresh: &Authorization) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let done = sqlx::query(
             "update authorizations
@@ -115,7 +113,7 @@ impl Store {
         .execute(tx.connection())
         .await?;
         tx.commit().await?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+        Ok(done.rows_affected() == 1)
     }
 
     /// Gives a lease back without a change, after a refresh that failed for the moment.

@@ -1,6 +1,7 @@
 //! No batch is ever sent twice on the bot's own account: where nobody can know, a person decides; what is certainly
 //! unsent is tried again; what is refused says what to click.
 
+mod fence;
 mod retry;
 
 use std::time::Duration;

@@ -249,6 +249,46 @@ async fn what_is_not_on_the_disk_is_not_acknowledged_and_the_next_one_is() {
     .await;
 }
 
+/// What work commits, a batch that is about to leave above all, is on the disk before anybody acts on it.
+#[tokio::test]
+async fn what_work_writes_is_not_done_before_it_is_on_the_disk() {
+    with_store(async |store, url| {
+        let Some(file) = url.strip_prefix("sqlite://") else { return Ok(()) };
+        std::fs::remove_file(format!("{file}-wal"))?;
+        let lost = post(store, [letter("someone", 0)], START).await;
+        assert!(matches!(lost, Err(StoreError::Unavailable)), "{lost:?}");
+        post(store, [letter("someone", 1)], START).await?;
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_wait_for_its_disk_is_told_to() {
+    with_store(async |_, url| {
+        if !url.starts_with("postgres") {
+            return Ok(());
+        }
+        let mut server = <sqlx::PgConnection as sqlx::Connection>::connect(url).await?;
+        sqlx::raw_sql(
+            "do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$;
+             create table seen (setting text);
+             create function note() returns trigger language plpgsql as $$ begin
+                 insert into seen select current_setting('synchronous_commit'); return null; end $$;
+             create trigger note after insert on letters for each statement execute function note();",
+        )
+        .execute(&mut server)
+        .await?;
+        let store = open(url).await?;
+        post(&store, [letter("someone", 0)], START).await?;
+        store.close().await;
+        let seen: Vec<(String,)> = sqlx::query_as("select setting from seen").fetch_all(&mut server).await?;
+        assert_eq!(seen, [("on".to_owned(),)]);
+        Ok(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_log_of_changes_does_not_grow_for_ever() {
     with_store(async |store, url| {

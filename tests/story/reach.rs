@@ -23,6 +23,17 @@ async fn the_author_hears_of_an_approver_whom_no_card_reaches() {
         for name in ["周明", "赵磊"] {
             assert!(told.iter().any(|message| message.text.contains(&stage.person(name).open_id)), "{name}");
         }
+        // Hours later somebody mends it. Nobody has to do anything else, and nobody is told again.
+        for _ in 0..5 {
+            stage.later(Duration::from_secs(3600)).await?;
+        }
+        stage.tenant.with(|world| world.company.people.iter_mut().for_each(|person| person.available = true));
+        stage.later(Duration::from_secs(601)).await?;
+        for name in ["周明", "赵磊"] {
+            assert!(stage.card_of(name)?.text.contains("没人批"), "{name}");
+        }
+        let chat = stage.person("王芳").chat();
+        assert_eq!(chat.iter().filter(|message| message.text.contains("审批卡片送不到")).count(), 2);
         Ok(())
     })
     .await;
@@ -58,6 +69,32 @@ async fn cards_come_back_after_an_outage_of_hours() {
         stage.later(Duration::from_secs(120)).await?;
         assert!(stage.card_of("赵磊")?.text.contains("停电之后"));
         assert!(stage.card_of("王芳")?.text.contains("停电之后"));
+        Ok(())
+    })
+    .await;
+}
+
+/// What stands between us and Feishu answers for it, with a page that says that there is nothing.
+#[tokio::test]
+async fn no_word_is_lost_to_a_page_in_feishus_place() {
+    story(async |stage| {
+        stage.authorize("王芳").await?;
+        stage.tenant.revoke_app_tokens();
+        stage.tenant.fault(Fault::body("token", 404, json!({ "message": "no such route" })).times(5000));
+        for text in ["/broadcast 销售部 网关换了", "/whoami"] {
+            stage.person("王芳").says(text).await;
+        }
+        for _ in 0..30 {
+            stage.later(Duration::from_secs(8 * 60)).await?;
+        }
+        stage.tenant.clear_faults();
+        stage.later(Duration::from_secs(600)).await?;
+        for name in ["王芳", "赵磊", "周明"] {
+            assert!(stage.card_of(name)?.text.contains("网关换了"), "{name}");
+        }
+        let chat = stage.person("王芳").chat();
+        assert!(chat.iter().any(|message| message.from_bot && message.text.contains("open_id")), "{chat:?}");
+        assert!(!chat.iter().any(|message| message.text.contains("送不到") || message.text.contains("无法显示")));
         Ok(())
     })
     .await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use feishu_broadcast::app::authorize::user_token;
 use feishu_broadcast::domain::ids::OpenId;
+use sqlx::{Connection, SqliteConnection};
 use tracing_subscriber::EnvFilter;
 
 use super::{COMMAND, MINUTE, is_authorized, proposed, told};
@@ -123,6 +124,31 @@ async fn a_token_is_refreshed_before_it_ends_and_the_new_pair_is_used() {
         // Days later as well: what counts is the refresh token.
         stage.later(Duration::from_secs(5 * 86_400)).await?;
         assert!(stage.ask("王芳", "/departments 华东").await?.text.contains("找到 1 个部门"));
+        Ok(())
+    })
+    .await;
+}
+
+/// Feishu has killed the old pair by then.
+#[tokio::test]
+async fn a_new_pair_is_kept_until_the_store_takes_it() {
+    story(async |stage| {
+        let Some(file) = stage.database_url().strip_prefix("sqlite://") else { return Ok(()) };
+        stage.authorize("王芳").await?;
+        stage.later(112 * MINUTE).await?;
+        let slow = Wire::SlowBody(Duration::from_secs(2));
+        stage.tenant.fault(Fault::wire("oauth.refresh", When::AfterAccept, slow));
+        let mut other = SqliteConnection::connect(&format!("sqlite://{file}")).await?;
+        let busy = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            sqlx::query("begin immediate").execute(&mut other).await?;
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            sqlx::query("rollback").execute(&mut other).await
+        };
+        let (answer, busy) = tokio::join!(stage.ask("王芳", "/departments 市场部"), busy);
+        busy?;
+        assert!(answer?.text.contains("找到"), "without a new login");
+        assert_eq!(refreshes(stage), 1);
         Ok(())
     })
     .await;
