@@ -68,6 +68,12 @@ async fn a_connection_lost_before_the_batch_was_taken() {
     in_doubt(Fault::wire("batch_send", When::BeforeAccept, Wire::Drop), 0).await;
 }
 
+/// Longer than we wait.
+#[tokio::test]
+async fn an_answer_that_takes_too_long() {
+    in_doubt(Fault::wire("batch_send", When::AfterAccept, Wire::Timeout(Duration::from_secs(33))), 1).await;
+}
+
 #[tokio::test]
 async fn a_gateway_page_instead_of_an_answer() {
     in_doubt(Fault::wire("batch_send", When::AfterAccept, Wire::Html502), 1).await;

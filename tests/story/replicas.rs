@@ -1,11 +1,14 @@
 //! Two replicas on one PostgreSQL: they share the work, the pace and the promises, and either may die.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use feishu_broadcast::app::authorize;
 use feishu_broadcast::app::clock::{Clock, SystemClock};
+use feishu_broadcast::bot::{Bot, Loops};
+use feishu_broadcast::config::Cli;
 use feishu_broadcast::domain::ids::{OpenId, Timestamp};
 use feishu_broadcast::store::pace::Ring;
 use futures_util::future::join_all;
@@ -131,6 +134,7 @@ async fn either_takes_the_work_and_one_of_them_dies_while_sending() -> anyhow::R
     until(&tenant, &other, "every doubt is settled", |tenant| standing(tenant, "已发送") == BROADCASTS).await?;
     println!("{} of {BROADCASTS} in doubt, {} calls", unsure.len(), tenant.calls_to("batch_send").len());
     ensure!(tenant.calls_to("batch_send").len() <= BROADCASTS, "something was sent again");
+    a_start_takes_nobodys_work_away(&tenant, &mut one, &other, &to).await?;
     for endpoint in ["batch_send", "messages.create", "messages.patch", "messages.reply"] {
         let most = most_in_a_second(&tenant, endpoint);
         ensure!(most <= 50, "{most} calls of {endpoint} in a second");
@@ -140,6 +144,63 @@ async fn either_takes_the_work_and_one_of_them_dies_while_sending() -> anyhow::R
     ensure!(tenant.violations().is_empty(), "{:?}", tenant.violations());
     tenant.close().await;
     drop((one, other));
+    database.remove().await
+}
+
+/// A replica that comes while another one's call is open leaves that call alone.
+async fn a_start_takes_nobodys_work_away(
+    tenant: &Tenant,
+    comes: &mut Running,
+    sends: &Running,
+    to: &str,
+) -> anyhow::Result<()> {
+    let calls = tenant.calls_to("batch_send").len();
+    tenant.person(AUTHORS[0]).says(&format!("/broadcast {to} 99号通知")).await;
+    until(tenant, sends, "one more is proposed", |tenant| standing(tenant, "待审批") == 1).await?;
+    tenant.fault(Fault::wire("batch_send", When::AfterAccept, Wire::SlowBody(Duration::from_secs(6))));
+    let last = cards(tenant).into_iter().find(|(_, text)| text.starts_with("待审批")).context("a card")?.1;
+    let value = json!({ "action": "approve", "broadcast": id_in(&last).context("an id")?, "version": 1 });
+    tenant.person("赵磊").presses_raw("om_of_a_forwarded_copy", value).await;
+    until(tenant, sends, "its call is open", |tenant| tenant.calls_to("batch_send").len() == calls + 1).await?;
+    comes.start_again().await?;
+    ensure!(standing(tenant, "已发送") == BROADCASTS, "the call was over before the other one was there");
+    sends.listen();
+    until(tenant, sends, "it is sent", |tenant| standing(tenant, "已发送") == BROADCASTS + 1).await
+}
+
+/// A clock that is wrong by so many ms.
+struct Wrong(i64);
+
+impl Clock for Wrong {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().0 + self.0)
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        SystemClock.random(bytes);
+    }
+}
+
+#[tokio::test]
+async fn a_machine_whose_clock_is_wrong_lives_by_the_databases() -> anyhow::Result<()> {
+    if no_postgres() {
+        return Ok(());
+    }
+    let data = tempfile::tempdir()?;
+    let database = Database::new(data.path()).await?;
+    let tenant = Tenant::open(Company::small());
+    let mut settings = tenant.settings();
+    for (name, value) in [("DATABASE_URL", &*database.url), ("LISTEN_ADDR", "127.0.0.1:0"), ("METRICS_ADDR", "")] {
+        settings.push((name.into(), value.into()));
+    }
+    for wrong_ms in [-1_200_000, 1_200_000] {
+        let config = Cli::from_settings(settings.iter().map(|(name, value)| (name, value)))?.settings.check()?;
+        let mut bot = Bot::start(config, Arc::new(Wrong(wrong_ms)), None, Loops::Running).await?;
+        let off = bot.app.now().0 - SystemClock.now().0;
+        bot.stop().await;
+        ensure!(off.abs() < 1_000, "wrong by {wrong_ms} ms, and off by {off} ms from the clock all others live by");
+    }
+    tenant.close().await;
     database.remove().await
 }
 

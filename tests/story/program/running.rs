@@ -186,6 +186,38 @@ async fn a_slow_call_does_not_keep_it_from_ending() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_under_way_at_the_end_is_written_and_nothing_new_is_begun() -> anyhow::Result<()> {
+    let mut running = Running::start(&[]).await?;
+    let tenant = running.tenant.clone();
+    let target = tenant.person("陈晨").open_id;
+    let calls = |tenant: &crate::sandbox::Tenant| tenant.calls_to("batch_send").len();
+    // One call that takes its time, and a batch that is to be tried again before that one is answered.
+    tenant.fault(Fault::wire("batch_send", When::AfterAccept, Wire::SlowBody(Duration::from_secs(5))));
+    tenant.fault(Fault::rate("batch_send", 1));
+    for (number, words) in ["慢的一条", "被限流的一条"].iter().enumerate() {
+        tenant.person("王芳").says(&format!("/broadcast {target} {words}")).await;
+        let card = tenant.person("赵磊").next_card().await.map_err(anyhow::Error::msg)?;
+        tenant.person("赵磊").presses(&card, "approve").await.map_err(anyhow::Error::msg)?;
+        running.until("the batch is on its way", |tenant| calls(tenant) == number + 1).await?;
+    }
+    let (status, took) = running.signal("TERM").await?;
+    assert_eq!(status.code(), Some(0), "{}", running.output());
+    assert!((Duration::from_secs(2)..END_MAX).contains(&took), "as long as the call takes: {took:?}");
+    assert_eq!(calls(&tenant), 2, "something was begun after the signal");
+
+    // The answer was written: nothing is in doubt. What had not left leaves now.
+    running.start_again().await?;
+    let sent = |tenant: &crate::sandbox::Tenant| {
+        let chat = tenant.person("王芳").chat().into_iter();
+        chat.filter(|message| message.card.is_some() && message.text.starts_with("已发送")).count() == 2
+    };
+    running.until("both are sent", sent).await?;
+    running.until("both arrive", |tenant| tenant.person("陈晨").inbox().len() == 2).await?;
+    assert_eq!(calls(&tenant), 3);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_command_acknowledged_a_moment_before_a_kill_is_worked_on_at_the_next_start() -> anyhow::Result<()> {
     let mut running = Running::start(&[]).await?;
     let tenant = running.tenant.clone();
