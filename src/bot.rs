@@ -126,6 +126,14 @@ impl Bot {
         self.address
     }
 
+    /// Ends when somebody has been at the database for longer than `patience`: no answer will come any more, and whoever
+    /// waits for it waits for ever. A start finds everything in the store as it was.
+    pub async fn hung(&self, patience: Duration) {
+        while self.app.store.longest_use() < patience {
+            tokio::time::sleep(patience / 20).await;
+        }
+    }
+
     /// Takes no more events, lets what has begun finish, closes the store. Returns whether everything finished.
     pub async fn stop(&mut self) -> bool {
         // Side by side: what is still accepted while the loops drain is in the store, and goes on at the next start.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
@@ -234,6 +235,10 @@ fn language() -> Language {
     if locale.is_some_and(|locale| locale.starts_with("en")) { Language::En } else { Language::Zh }
 }
 
+/// How long the database may keep a statement waiting before the program ends and leaves it to its supervisor to start it
+/// anew. As long as the outcome of a call is tried to be written: until then waiting costs least.
+const DATABASE_SILENT_MAX: Duration = Duration::from_secs(600);
+
 fn serve(cli: &Cli) -> ExitCode {
     let config = match cli.settings.check() {
         Ok(config) => config,
@@ -273,17 +278,26 @@ fn serve(cli: &Cli) -> ExitCode {
             version = env!("CARGO_PKG_VERSION"),
             "ready"
         );
-        if let Err(error) = until_told_to_stop().await {
-            tracing::error!(%error, "signals cannot be received");
-            return ExitCode::FAILURE;
-        }
+        let code = tokio::select! {
+            told = until_told_to_stop() => {
+                if let Err(error) = told {
+                    tracing::error!(%error, "signals cannot be received");
+                    return ExitCode::FAILURE;
+                }
+                ExitCode::SUCCESS
+            }
+            () = bot.hung(DATABASE_SILENT_MAX) => {
+                tracing::error!("the database has not answered for ten minutes and keeps the connection open; start again");
+                ExitCode::FAILURE
+            }
+        };
         tracing::info!("stopping: no new work, what has begun finishes");
         if bot.stop().await {
             tracing::info!("stopped");
         } else {
             tracing::warn!("stopped with work unfinished; it is in the store and goes on at the next start");
         }
-        ExitCode::SUCCESS
+        code
     })
 }
 

@@ -146,12 +146,7 @@ fn failed(app: &App, claim: &CardClaim, error: &CallError) -> (CardOutcome, Time
 }
 
 /// The author hears once of a card that somebody does not get: nobody else would know why nothing happens.
-async fn say_stuck(
-    app: &App,
-    claim: &CardClaim,
-    broadcast: &Broadcast,
-    error: &CallError,
-) -> Result<(), StoreError> {
+async fn say_stuck(app: &App, claim: &CardClaim, broadcast: &Broadcast, error: &CallError) -> Result<(), StoreError> {
     if broadcast.state.is_settled() {
         return Ok(());
     }

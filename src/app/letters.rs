@@ -86,9 +86,7 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
             let age = app.now().since(letter.created_at);
             let goes_on = match error.class() {
                 Class::Retry { .. } | Class::Reauthenticate => true,
-                Class::Unknown if error.refusal().is_some() => {
-                    age < WORTH_INSISTING || letter.attempts < OFTEN
-                }
+                Class::Unknown if error.refusal().is_some() => age < WORTH_INSISTING || letter.attempts < OFTEN,
                 Class::FixSetup | Class::Unknown => age < WORTH_WAITING || letter.attempts < OFTEN,
                 Class::Permanent => false,
             };

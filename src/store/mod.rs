@@ -19,6 +19,7 @@ pub mod commands;
 mod durable;
 pub mod errands;
 pub mod heard;
+mod in_use;
 pub mod inbox;
 pub mod languages;
 pub mod letters;
@@ -44,6 +45,7 @@ use crate::domain::audit::chain::ChainKey;
 use crate::domain::ids::Timestamp;
 use crate::domain::keys::Rotating;
 use durable::Durable;
+use in_use::{InUse, Use};
 use signing::Signing;
 
 /// Connections that only read, on SQLite. A bot with a few admins rarely has two queries at once.
@@ -140,6 +142,7 @@ pub struct Store {
     /// The queue in front of the inbox table: many events, one commit.
     accepting: accept::Accepting,
     life: life::Life,
+    in_use: InUse,
     chain: Arc<Signing>,
 }
 
@@ -149,6 +152,7 @@ pub struct Tx {
     began: Instant,
     inner: Transaction<'static, Any>,
     durable: Durable,
+    _use: Use,
     chain: Arc<Signing>,
     /// What will be written into the audit chain.
     entries: Vec<Entry>,
@@ -205,6 +209,7 @@ impl Store {
             durable,
             accepting,
             life,
+            in_use: InUse::default(),
             chain: Arc::new(Signing::new(chain)),
         })
     }
@@ -227,7 +232,7 @@ impl Store {
         let asked = sqlx::query("select cast(extract(epoch from clock_timestamp()) * 1000 as bigint) as now");
         let Ok(row) = tokio::time::timeout(CLOCK_ASKED_MAX, asked.fetch_one(&mut *connection)).await else {
             // Given back, it would be asked whether it is well, and never answer.
-            drop(connection.detach());
+            connection.let_go();
             return Err(StoreError::Unavailable);
         };
         let row = row?;
@@ -247,10 +252,11 @@ impl Store {
 
     /// Begins a transaction that writes. Keep it short: on SQLite everyone else waits.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let began = Instant::now();
+        let (began, in_use) = (Instant::now(), self.in_use.begin());
         self.let_events_go_first().await;
         let inner = self.write.begin_with(self.engine.begin()).await?;
-        Ok(Tx { began, inner, durable: self.durable.clone(), chain: Arc::clone(&self.chain), entries: Vec::new() })
+        let (durable, chain) = (self.durable.clone(), Arc::clone(&self.chain));
+        Ok(Tx { began, inner, durable, _use: in_use, chain, entries: Vec::new() })
     }
 
     /// Ends every lease on events, letters, cards, errands, recalls and authorizations, for a start after a crash. Only where no other
@@ -295,21 +301,11 @@ impl Store {
         self.life.leave();
     }
 
-    /// A connection for one statement that writes and need not have reached the disk.
-    async fn writer(&self) -> Result<sqlx::pool::PoolConnection<Any>, StoreError> {
-        self.let_events_go_first().await;
-        Ok(self.write.acquire().await?)
-    }
-
     /// On SQLite events and work share the connection that writes.
     async fn let_events_go_first(&self) {
         if self.engine == Engine::Sqlite {
             self.accepting.goes_first().await;
         }
-    }
-
-    async fn reader(&self) -> Result<sqlx::pool::PoolConnection<Any>, StoreError> {
-        Ok(self.read.acquire().await?)
     }
 }
 

@@ -204,6 +204,38 @@ async fn a_machine_whose_clock_is_wrong_lives_by_the_databases() -> anyhow::Resu
     database.remove().await
 }
 
+/// A server that takes a statement and never answers: to whoever waits it looks like one that is only slow.
+#[tokio::test]
+async fn a_database_that_has_fallen_silent_is_noticed() {
+    if no_postgres() {
+        return;
+    }
+    story(async |stage| {
+        let patience = Duration::from_secs(2);
+        let notices = tokio::time::timeout(2 * patience, stage.bot.hung(patience)).await.is_ok();
+        ensure!(!notices, "nobody waits");
+        let mut silent = PgConnection::connect(stage.database_url()).await?;
+        sqlx::raw_sql("begin; lock table letters in access exclusive mode").execute(&mut silent).await?;
+        for writes in [false, true] {
+            let now = stage.bot.app.now();
+            let waits = async {
+                match writes {
+                    false => drop(stage.bot.app.store.has_letter(now).await),
+                    true => drop(stage.bot.app.store.prune_letters(now).await),
+                }
+            };
+            tokio::select! {
+                () = waits => ensure!(false, "it was answered"),
+                noticed = tokio::time::timeout(3 * patience, stage.bot.hung(patience)) => noticed?,
+            }
+        }
+        sqlx::raw_sql("rollback").execute(&mut silent).await?;
+        ensure!(stage.bot.app.store.longest_use() == Duration::ZERO, "nobody waits any more");
+        Ok(())
+    })
+    .await;
+}
+
 /// The id on a card: the word after `群发`.
 fn id_in(text: &str) -> Option<String> {
     let line = text.lines().find_map(|line| line.strip_prefix("群发 "))?;
