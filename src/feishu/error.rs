@@ -201,6 +201,11 @@ impl CallError {
         no_such_reply || matches!(self.code(), Some(99992354 | 230011 | 230019 | 230031 | 230050 | 230110 | 230111))
     }
 
+    /// A message under the same uuid is being sent, or has been. Source: contract "uuid", which of both is not documented.
+    pub fn was_said_before(&self) -> bool {
+        matches!(self.code(), Some(230049 | 18121))
+    }
+
     /// The name of this outcome in metrics.
     pub(super) fn outcome(&self) -> &'static str {
         match self {

@@ -191,6 +191,8 @@ pub struct Switches {
     pub page_at_most: usize,
     /// Milliseconds from accepting a batch to its first delivery.
     pub queue_wait_ms: i64,
+    /// Milliseconds after accepting a batch in which nobody knows its id.
+    pub unheard_of_ms: i64,
     /// Refuse calls beyond a tier and note a violation. Off for load tests of something else.
     pub rates: bool,
     /// Every department says that it has so many members.
@@ -218,6 +220,7 @@ impl Default for Switches {
             recall_window_ms: 86_400_000,
             page_at_most: 50,
             queue_wait_ms: 400,
+            unheard_of_ms: 500,
             rates: true,
             claims_headcount: None,
             claims_expiry_s: None,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use feishu_broadcast::app::clock::{Clock, SystemClock};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Row};
 
 use crate::program::Running;
 use crate::sandbox::{ChatMessage, Company, Fault, Tenant, When, Wire};
@@ -65,7 +65,6 @@ struct Asked {
     words: String,
     receivers: Vec<String>,
     resends: usize,
-    settles: usize,
 }
 
 impl Asked {
@@ -105,7 +104,7 @@ impl Colleagues {
             self.tenant.fault(Fault::wire("batch_send", When::AfterAccept, slow));
         }
         self.tenant.person(author).says(&format!("/broadcast {} {words}", ids.join(","))).await;
-        self.asked.push(Asked { author, words, receivers, resends: 0, settles: 0 });
+        self.asked.push(Asked { author, words, receivers, resends: 0 });
     }
 
     /// What was not answered with 200 is pushed again, sooner than the platform would.
@@ -142,14 +141,23 @@ impl Colleagues {
                 || pressed.is_ok_and(|p| p.toast.is_some_and(|toast| toast.kind == "error" || toast.kind == "warning"));
             if !refused {
                 self.asked[at].resends += usize::from(resend);
-                self.asked[at].settles += usize::from(!resend);
             }
         }
     }
 }
 
+/// What the ledger calls taken as sent, by its author's word: the contents of these batches and whom they are for.
+async fn taken_as_sent(url: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let mut connection = sqlx::AnyConnection::connect(url).await?;
+    let statement = "select c.doc as doc, b.targets as targets from batches b join broadcasts c on c.id = b.broadcast
+                     where b.state = 'taken-as-sent'";
+    let rows = sqlx::query(statement).fetch_all(&mut connection).await?;
+    connection.close().await?;
+    rows.iter().map(|row| Ok((row.try_get("doc")?, row.try_get("targets")?))).collect()
+}
+
 /// Everybody is counted.
-fn count(tenant: &Tenant, asked: &[Asked]) -> anyhow::Result<()> {
+fn count(tenant: &Tenant, asked: &[Asked], taken: &[(String, String)]) -> anyhow::Result<()> {
     let mut copies: BTreeMap<(String, String), usize> = BTreeMap::new();
     let (mut doubled, mut lost, mut silent, mut unsure) = (vec![], vec![], vec![], 0);
     for name in PEOPLE.map(str::to_owned).into_iter().chain((0..CROWD).map(|n| format!("员工{n:03}"))) {
@@ -158,13 +166,16 @@ fn count(tenant: &Tenant, asked: &[Asked]) -> anyhow::Result<()> {
         }
     }
     for one in asked {
-        unsure += one.resends + one.settles;
+        let taken: Vec<&str> =
+            taken.iter().filter(|(doc, _)| doc.contains(&one.words)).map(|(_, targets)| targets.as_str()).collect();
+        unsure += one.resends + taken.len();
         for name in &one.receivers {
             let got = copies.remove(&(name.clone(), one.words.clone())).unwrap_or(0);
             if got > 1 + one.resends {
                 doubled.push(format!("{name}: {} {got} times, {} resends", one.words, one.resends));
             }
-            if got == 0 && one.settles == 0 {
+            let open_id = tenant.person(name).open_id;
+            if got == 0 && !taken.iter().any(|targets| targets.contains(&open_id)) {
                 lost.push(format!("{name}: {}", one.words));
             }
         }
@@ -268,7 +279,8 @@ async fn nobody_gets_it_twice_and_nobody_is_left_out_however_often_the_program_i
     };
     let (killer, life) = tokio::join!(killer, life);
     killer?;
-    let told = life.and_then(|()| count(&colleagues.tenant, &colleagues.asked));
+    let taken = taken_as_sent(&database.url).await?;
+    let told = life.and_then(|()| count(&colleagues.tenant, &colleagues.asked, &taken));
     told.with_context(|| {
         running.output().chars().rev().take(4000).collect::<String>().chars().rev().collect::<String>()
     })?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::sandbox::{Company, Fault};
+use crate::sandbox::{Company, Fault, UuidMode};
 use crate::stage::{story, story_with};
 
 #[tokio::test]
@@ -69,6 +69,25 @@ async fn cards_come_back_after_an_outage_of_hours() {
         stage.later(Duration::from_secs(120)).await?;
         assert!(stage.card_of("赵磊")?.text.contains("停电之后"));
         assert!(stage.card_of("王芳")?.text.contains("停电之后"));
+        Ok(())
+    })
+    .await;
+}
+
+/// What a repeated uuid gets is not documented: the first message again, which all other stories assume, or an error.
+#[tokio::test]
+async fn an_answer_whose_arrival_went_unheard_is_said_once_whatever_a_repeat_gets() {
+    story(async |stage| {
+        stage.tenant.switch(|switches| switches.uuid = UuidMode::Error230049);
+        stage.tenant.fault(Fault::lost_answer("messages.reply"));
+        stage.person("王芳").says("/whoami").await;
+        for _ in 0..40 {
+            stage.later(Duration::from_secs(4 * 60)).await?;
+        }
+        let chat = stage.person("王芳").chat();
+        assert_eq!(chat.iter().filter(|message| message.from_bot && message.text.contains("open_id")).count(), 1);
+        // Nothing waits behind it.
+        stage.ask("王芳", "/help").await?;
         Ok(())
     })
     .await;

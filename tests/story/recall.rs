@@ -288,6 +288,7 @@ fn crowds_copies(stage: &Stage) -> Vec<(usize, usize)> {
 #[tokio::test]
 async fn what_is_on_its_way_follows_and_the_rest_is_never_sent() {
     story_with(&[], crowd(), async |stage| {
+        stage.tenant.switch(|switches| switches.unheard_of_ms = 0);
         let id = approved(stage).await?;
         let app = std::sync::Arc::clone(&stage.bot.app);
         dispatch::step(&app).await?;
@@ -308,6 +309,29 @@ async fn what_is_on_its_way_follows_and_the_rest_is_never_sent() {
         assert_eq!((deletes(stage), stage.tenant.tasks().len()), (2, 2));
         assert_eq!((told(stage, "已撤回 200 / 200"), told(stage, "部分发送")), (1, 0));
         assert_eq!(told(stage, "正在发出的 1 批，一经飞书受理就撤回"), 1);
+        Ok(())
+    })
+    .await;
+}
+
+/// In the first moment Feishu does not know a batch by its id, and says so like of one that never was.
+#[tokio::test]
+async fn what_is_asked_back_at_once_is_asked_back_until_feishu_knows_it() {
+    story_with(&[], crowd(), async |stage| {
+        let id = approved(stage).await?;
+        let app = std::sync::Arc::clone(&stage.bot.app);
+        dispatch::step(&app).await?;
+        stage.person("王芳").says(&format!("/recall {id}")).await;
+        inbox::step(&app).await?;
+        feishu_broadcast::app::recall::step(&app).await?;
+        let asked = stage.tenant.calls_to("batch.delete");
+        assert!(asked.len() == 1 && asked[0].response["code"] == 230_030, "{asked:?}");
+        stage.settle().await?;
+        for _ in 0..7 {
+            stage.later(Duration::from_secs(61)).await?;
+        }
+        assert!(stage.card_of("王芳")?.text.starts_with("已撤回"), "{}", stage.card_of("王芳")?.text);
+        assert!(crowds_copies(stage).iter().all(|(kept, _)| *kept == 0));
         Ok(())
     })
     .await;

@@ -287,13 +287,17 @@ fn within_quota(world: &World, more: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A batch by the id in the path, while it is remembered.
+/// A batch by the id in the path, from when it is known to when it is forgotten. Source: contract "following up",
+/// 230030 right after sending.
 fn remembered(world: &World, ask: &Ask) -> Result<usize, Reply> {
     if !ask.params[0].starts_with("bm-") {
         return Err(Reply::fail(400, 230_001, "not a batch message id"));
     }
-    let fresh = |task: &Task| task.bm_id == ask.params[0] && world.now() - task.accepted_ms < MEMORY_MS;
-    world.tasks.iter().position(fresh).ok_or_else(|| Reply::fail(400, 230_030, "the batch message was not found"))
+    let known = |task: &Task| {
+        task.bm_id == ask.params[0]
+            && (world.switches.unheard_of_ms..MEMORY_MS).contains(&(world.now() - task.accepted_ms))
+    };
+    world.tasks.iter().position(known).ok_or_else(|| Reply::fail(400, 230_030, "the batch message was not found"))
 }
 
 fn bot_is_off(world: &World) -> Option<Reply> {

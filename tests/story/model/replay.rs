@@ -51,6 +51,8 @@ async fn the_program_goes_the_ways_of_the_model() {
     let size = Size { batches: 2, required: 2, required_today: 2, holds: true, recalls: true, ..ONE };
     let play = Play::new(size);
     story_with(&[("APPROVALS_REQUIRED", "2"), ("APPROVAL_TTL", "30m")], company(), async |stage| {
+        // The model asks once for a batch, and is answered.
+        stage.tenant.switch(|switches| switches.unheard_of_ms = 0);
         let mut dice = Dice::from("WAYS_SEED");
         let mut ends = BTreeMap::new();
         for number in 0..if is_long() { WAYS_LONG } else { WAYS } {
