@@ -34,7 +34,8 @@ const RENEW_BEFORE: Duration = Duration::from_secs(600);
 /// How long one process may hold the right to refresh: the call's own limit and a retry, with room.
 const REFRESH_LEASE: Duration = Duration::from_secs(45);
 
-/// How often, and how far apart, a new pair of tokens is tried to be written: well within the lease.
+/// How often, and how far apart, a new pair of tokens is tried to be written. Where that outlasts the lease and somebody
+/// else is faster, the fence keeps the later one out.
 const WRITE_TRIES: u32 = 20;
 const WRITE_PAUSE: Duration = Duration::from_millis(500);
 

@@ -30,6 +30,9 @@ const BETWEEN_UPDATES: Duration = Duration::from_millis(1200);
 /// set-up has to be mended. The author hears of that long before.
 const ATTEMPTS_MAX: i64 = 1440;
 
+/// The same where the set-up has to be mended for a broadcast that is over: about a day as well, ten minutes apart.
+const LATE_ATTEMPTS_MAX: i64 = 150;
+
 /// Cards sent afresh because the old one could not be changed any more.
 const GENERATIONS_MAX: i64 = 3;
 
@@ -98,10 +101,10 @@ async fn show(app: &App, claim: CardClaim, now: Timestamp) -> Result<Step, Store
             (shown, app.now().after(BETWEEN_UPDATES))
         }
         Err(error) => {
-            let failed = failed(app, &claim, &error);
-            // Feishu's own word about this card; where nothing gets through to Feishu, this would not either.
-            let is_refused = matches!(error, CallError::Refused(_)) && !matches!(error.class(), Class::Retry { .. });
-            let is_stuck = is_refused && claim.attempts >= OFTEN;
+            let failed = failed(app, &claim, &broadcast, &error);
+            // Where nothing gets through to Feishu, this would not either.
+            let is_refused = error.may_be_about_this() && !matches!(error.class(), Class::Retry { .. });
+            let is_stuck = is_refused && claim.attempts >= OFTEN && matches!(failed.0, CardOutcome::Later);
             if is_stuck || matches!(failed.0, CardOutcome::GivenUp) {
                 say_stuck(app, &claim, &broadcast, &error).await?;
             }
@@ -123,7 +126,7 @@ async fn read(app: &App, claim: &CardClaim) -> Result<Option<(Broadcast, Report)
     Ok(Some((broadcast, report)))
 }
 
-fn failed(app: &App, claim: &CardClaim, error: &CallError) -> (CardOutcome, Timestamp) {
+fn failed(app: &App, claim: &CardClaim, broadcast: &Broadcast, error: &CallError) -> (CardOutcome, Timestamp) {
     let now = app.now();
     if claim.message_id.is_some() && error.message_is_gone() && claim.generation < GENERATIONS_MAX {
         return (CardOutcome::Afresh, now);
@@ -136,7 +139,9 @@ fn failed(app: &App, claim: &CardClaim, error: &CallError) -> (CardOutcome, Time
     {
         return (CardOutcome::Plainly { code }, now);
     }
-    if is_final || claim.attempts >= ATTEMPTS_MAX {
+    let is_late = broadcast.state.is_settled() && !matches!(error.class(), Class::Retry { .. });
+    let attempts_max = if is_late { LATE_ATTEMPTS_MAX } else { ATTEMPTS_MAX };
+    if is_final || claim.attempts >= attempts_max {
         tracing::error!(%error, broadcast = %claim.broadcast, person = %claim.person, "a card was given up");
         metrics::counter!("feishu_broadcast_cards_given_up_total").increment(1);
         return (CardOutcome::GivenUp, now);

@@ -18,7 +18,7 @@ use crate::store::StoreError;
 use crate::store::letters::{Letter, LetterClaim, LetterOutcome, Receiver};
 use crate::view::Text;
 
-/// How long an answer is tried that Feishu refuses with a code we do not know: the others to the same receiver wait
+/// How long an answer is tried that is refused for a reason we do not know: the others to the same receiver wait
 /// behind it, and it may be this answer alone that is not taken.
 const WORTH_INSISTING: Duration = Duration::from_secs(3600);
 
@@ -89,7 +89,7 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
             let age = app.now().since(letter.created_at);
             let goes_on = match error.class() {
                 Class::Retry { .. } | Class::Reauthenticate => true,
-                Class::Unknown if error.refusal().is_some() => age < WORTH_INSISTING || letter.attempts < OFTEN,
+                Class::Unknown if error.may_be_about_this() => age < WORTH_INSISTING || letter.attempts < OFTEN,
                 Class::FixSetup | Class::Unknown => age < WORTH_WAITING || letter.attempts < OFTEN,
                 Class::Permanent => false,
             };

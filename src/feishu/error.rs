@@ -201,6 +201,12 @@ impl CallError {
         no_such_reply || matches!(self.code(), Some(99992354 | 230011 | 230019 | 230031 | 230050 | 230110 | 230111))
     }
 
+    /// Whether it may be this message that is not taken, by Feishu or by something in between that reads along, rather than
+    /// everything that is said.
+    pub fn may_be_about_this(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Unreadable { status: 400 | 403 | 413 | 414, .. })
+    }
+
     /// A message under the same uuid is being sent, or has been. Source: contract "uuid", which of both is not documented.
     pub fn was_said_before(&self) -> bool {
         matches!(self.code(), Some(230049 | 18121))

@@ -323,6 +323,14 @@ pub fn news(broadcast: &Broadcast, report: &Report) -> Text {
                 "Broadcast {id} expired without approval; nothing was sent. Propose it again if it is still needed."
             ),
         ),
+        State::InDoubt if report.sending > 0 => Text::new(
+            format!(
+                "群发 {id}：有一批的结果未知，可能已经送达。机器人不会自己重发，等还在发送的批次都有结果后，请在卡片上决定。"
+            ),
+            format!(
+                "Broadcast {id}: the outcome of one batch is unknown; it may have gone out. The bot will not resend it by itself: decide on the card once those still on their way are back."
+            ),
+        ),
         State::InDoubt => Text::new(
             format!("群发 {id}：有一批的结果未知，可能已经送达。机器人不会自己重发，请在卡片上决定。"),
             format!(

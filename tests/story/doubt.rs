@@ -225,6 +225,7 @@ async fn nobody_decides_about_a_doubt_while_other_batches_are_on_their_way() {
         let early = stage.card_of("王芳")?;
         assert!(early.text.starts_with("结果未知") && early.text.contains("还有批次正在发送"), "{}", early.text);
         assert_eq!(actions(stage, "王芳"), ["cancel"]);
+        assert_eq!((told(stage, "都有结果后，请在卡片上决定"), told(stage, "有一批的结果未知")), (1, 1));
         let (event, _) =
             stage.person("王芳").press_event(&early.message_id, &"cancel".into()).map_err(anyhow::Error::msg)?;
         let mut value = event.body["event"]["action"]["value"].clone();

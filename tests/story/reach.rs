@@ -56,6 +56,51 @@ async fn a_content_that_feishu_lets_no_card_show_leaves_a_card_that_can_be_decid
     .await;
 }
 
+/// An outage first, and then a content that is refused: the plain card goes out next, and nobody is told that none does.
+#[tokio::test]
+async fn a_card_that_comes_in_the_end_is_not_called_lost() {
+    story(async |stage| {
+        stage.authorize("王芳").await?;
+        stage.tenant.fault(Fault::code("messages.create", 500, 2200).times(40));
+        stage.tenant.fault(Fault::code("messages.create", 400, 230_028));
+        stage.person("王芳").says("/broadcast 销售部 请打 13800000000").await;
+        for _ in 0..25 {
+            stage.later(Duration::from_secs(62)).await?;
+        }
+        let (mut whole, mut plain) = (0, 0);
+        for name in ["王芳", "赵磊", "周明"] {
+            let text = stage.card_of(name)?.text;
+            whole += usize::from(text.contains("13800000000"));
+            plain += usize::from(text.contains("没能显示"));
+        }
+        assert_eq!((whole, plain), (2, 1));
+        let chat = stage.person("王芳").chat();
+        assert!(!chat.iter().any(|message| message.text.contains("送不到") || message.text.contains("无法显示")));
+        Ok(())
+    })
+    .await;
+}
+
+/// Something in between lets no card through, whatever stands on it.
+#[tokio::test]
+async fn the_author_hears_of_cards_that_a_filter_keeps_back() {
+    story(async |stage| {
+        stage.authorize("王芳").await?;
+        stage.person("王芳").says("/whoami").await;
+        stage.settle().await?;
+        stage.tenant.fault(Fault::body("messages.create", 403, json!({ "message": "blocked" })).times(27));
+        stage.person("王芳").says("/broadcast 销售部 被拦下的卡片").await;
+        for _ in 0..30 {
+            stage.later(Duration::from_secs(62)).await?;
+        }
+        let chat = stage.person("王芳").chat();
+        assert!(chat.iter().any(|message| message.text.contains("送不到")), "the author hears of it");
+        assert!(stage.card_of("赵磊")?.text.contains("被拦下的卡片"));
+        Ok(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn cards_come_back_after_an_outage_of_hours() {
     story(async |stage| {

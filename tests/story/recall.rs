@@ -337,6 +337,27 @@ async fn what_is_asked_back_at_once_is_asked_back_until_feishu_knows_it() {
     .await;
 }
 
+/// For longer than Feishu's own unclear answers would be taken.
+#[tokio::test]
+async fn what_is_asked_back_through_an_outage_with_pages_comes_back_after_it() {
+    story_with(&[], crowd(), async |stage| {
+        approved(stage).await?;
+        stage.settle().await?;
+        stage.tenant.fault(Fault::body("batch.delete", 404, serde_json::json!({ "message": "no route" })).times(200));
+        press(stage, "王芳", "recall").await?;
+        for _ in 0..5 {
+            stage.later(Duration::from_secs(61)).await?;
+        }
+        stage.tenant.clear_faults();
+        for _ in 0..7 {
+            stage.later(Duration::from_secs(61)).await?;
+        }
+        assert!(stage.card_of("王芳")?.text.starts_with("已撤回"), "{}", stage.card_of("王芳")?.text);
+        Ok(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_nobody_knows_the_outcome_of_cannot_be_recalled_and_that_is_said() {
     story_with(&[], crowd(), async |stage| {
