@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::patience::written;
 use super::secrets::{Purpose, Secrets, Ticket, nonce};
 use super::{App, Trouble, audit};
 use crate::domain::audit::{Deed, Entry};
@@ -34,10 +35,9 @@ const RENEW_BEFORE: Duration = Duration::from_secs(600);
 /// How long one process may hold the right to refresh: the call's own limit and a retry, with room.
 const REFRESH_LEASE: Duration = Duration::from_secs(45);
 
-/// How often, and how far apart, a new pair of tokens is tried to be written. Where that outlasts the lease and somebody
-/// else is faster, the fence keeps the later one out.
-const WRITE_TRIES: u32 = 20;
-const WRITE_PAUSE: Duration = Duration::from_millis(500);
+/// For how long a new pair of tokens is tried to be written: the old one is dead by then, and without this one its person
+/// has to log in again. Somebody else may be faster where that outlasts the lease; the fence keeps the later one out.
+const WRITE_MAX: Duration = Duration::from_secs(30);
 
 /// How long another process's refresh is waited for.
 const REFRESH_WAIT: Duration = Duration::from_secs(10);
@@ -319,7 +319,7 @@ async fn renew(app: &App, kept: &Authorization, refresh: SecretString, fence: i6
             let access = tokens.access.clone();
             let mut fresh = sealed(app, person, tokens, app.now(), fence);
             fresh.granted_at = kept.granted_at;
-            write(app, &fresh).await?;
+            written(app, "renewed tokens", WRITE_MAX, || app.store.store_refreshed(&fresh)).await?;
             Ok(access)
         }
         Err(error @ (OauthError::Reauthorize { .. } | OauthError::AlreadyUsed | OauthError::PersonGone { .. })) => {
@@ -330,23 +330,6 @@ async fn renew(app: &App, kept: &Authorization, refresh: SecretString, fence: i6
         Err(error) => {
             app.store.return_lease(person, fence).await?;
             Err(NoToken::Oauth(error))
-        }
-    }
-}
-
-/// Writes a new pair, patiently: the old one is dead, and without this one its person has to log in again.
-async fn write(app: &App, fresh: &Authorization) -> Result<(), StoreError> {
-    let mut tries = 1;
-    loop {
-        match app.store.store_refreshed(fresh).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => return Err(StoreError::Conflict),
-            Err(error) if tries < WRITE_TRIES => {
-                tracing::warn!(%error, person = %fresh.open_id, "renewed tokens could not be written yet");
-                tries += 1;
-                tokio::time::sleep(WRITE_PAUSE).await;
-            }
-            Err(error) => return Err(error),
         }
     }
 }

@@ -13,6 +13,7 @@ use tracing::Instrument;
 use super::errands::give_back;
 use super::follow::follow;
 use super::news::{tell_as, tell_author};
+use super::patience::written;
 use super::press::cancel_planned;
 use super::{App, LEASE, RENEW_EVERY, Step, about, audit, pace};
 use crate::domain::audit::{Deed, Entry};
@@ -40,10 +41,8 @@ const FIRST_POLL: Duration = Duration::from_secs(2);
 /// How long a day counts as just begun, in ms.
 const JUST_BEGUN_MS: i64 = 600_000;
 
-/// For how long an outcome is tried to be written, and how long the pauses between two tries become. After that the
-/// batch is in doubt.
+/// For how long an outcome is tried to be written. After that the batch is in doubt.
 const WRITE_MAX: Duration = Duration::from_secs(600);
-const WRITE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Sends at most one batch. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
@@ -331,25 +330,9 @@ fn outcome_word(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// Writes an outcome, patiently: it is the only record of what happened. As long as the claim holds.
+/// Writes an outcome, patiently: it is the only record of what happened.
 async fn write(app: &App, claim: &BatchClaim, settled: Batch) -> Result<(), StoreError> {
-    let began = app.now();
-    let mut pause = Duration::from_millis(100);
-    loop {
-        match write_once(app, claim, &settled).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => return Err(StoreError::Conflict),
-            // What cannot be read now cannot be read a moment later.
-            Err(error) if app.now().since(began) < WRITE_MAX && !matches!(error, StoreError::Unreadable(_)) => {
-                if pause < WRITE_PAUSE_MAX {
-                    tracing::warn!(%error, broadcast = %settled.broadcast, seq = settled.seq, "an outcome could not be written yet");
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(WRITE_PAUSE_MAX);
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    written(app, "an outcome", WRITE_MAX, || write_once(app, claim, &settled)).await
 }
 
 /// Whether the outcome is written; not where the claim was lost.

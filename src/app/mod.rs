@@ -31,6 +31,7 @@ pub mod look_ups;
 pub mod menu;
 pub mod news;
 pub mod pace;
+mod patience;
 pub mod people;
 pub mod places;
 pub mod press;
