@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::sandbox::{Company, Fault, UuidMode};
-use crate::stage::{story, story_with};
+use crate::stage::{Stage, story, story_with};
 
 #[tokio::test]
 async fn the_author_hears_of_an_approver_whom_no_card_reaches() {
@@ -34,6 +34,38 @@ async fn the_author_hears_of_an_approver_whom_no_card_reaches() {
         }
         let chat = stage.person("王芳").chat();
         assert_eq!(chat.iter().filter(|message| message.text.contains("审批卡片送不到")).count(), 2);
+        Ok(())
+    })
+    .await;
+}
+
+/// Whoever is out of reach costs a day of tries for a broadcast that is over, not tries for ever.
+#[tokio::test]
+async fn a_card_of_a_broadcast_that_is_over_is_left_after_a_day() {
+    story_with(&[], Company::small().unavailable("周明"), async |stage| {
+        stage.authorize("王芳").await?;
+        stage.propose("王芳", "/broadcast 销售部 已经发了").await?;
+        let card = stage.card_of("赵磊")?;
+        stage.person("赵磊").presses(&card, "approve").await.map_err(anyhow::Error::msg)?;
+        let tried = |stage: &Stage| {
+            let to = stage.person("周明").open_id;
+            let calls = stage.tenant.calls_to("messages.create");
+            calls.iter().filter(|call| call.request.to_string().contains(&to)).count()
+        };
+        let ten_minutes = Duration::from_secs(601);
+        for _ in 0..100 {
+            stage.later(ten_minutes).await?;
+        }
+        let for_most_of_a_day = tried(stage);
+        for _ in 0..70 {
+            stage.later(ten_minutes).await?;
+        }
+        let for_a_day = tried(stage);
+        for _ in 0..10 {
+            stage.later(ten_minutes).await?;
+        }
+        assert!(for_most_of_a_day > 90 && for_a_day > for_most_of_a_day, "{for_most_of_a_day}, {for_a_day}");
+        assert_eq!(tried(stage), for_a_day);
         Ok(())
     })
     .await;
