@@ -25,7 +25,7 @@ use crate::domain::plan;
 use crate::domain::quota::Day;
 use crate::domain::report::Report;
 use crate::store::batches::BatchClaim;
-use crate::store::pace::Ring;
+use crate::store::pace::{Reserved, Ring};
 use crate::store::{StoreError, Tx};
 use crate::view::hold;
 
@@ -46,12 +46,17 @@ const WRITE_MAX: Duration = Duration::from_secs(600);
 
 /// Sends at most one batch. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
-    if turn(app).await? == Turn::Nothing {
-        return Ok(Step::Idle);
-    }
-    match take(app).await? {
+    match next(app).await? {
         Some(claimed) => send(app, claimed).await.map(|()| Step::Worked),
         None => Ok(Step::Idle),
+    }
+}
+
+/// Waits for its turn and takes the next batch, if there is one.
+pub async fn next(app: &App) -> Result<Option<Claimed>, StoreError> {
+    match turn(app).await? {
+        Turn::Go(reserved) => take(app, reserved).await,
+        Turn::Nothing => Ok(None),
     }
 }
 
@@ -59,7 +64,8 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     Nothing,
-    Go,
+    /// One, which is lost where it is not made.
+    Go(Reserved),
 }
 
 /// Looks whether a batch waits, reserves a call at the pace that all replicas share, and waits until it may be made.
@@ -68,24 +74,25 @@ pub async fn turn(app: &App) -> Result<Turn, StoreError> {
     if !app.store.has_batch(app.now()).await? {
         return Ok(Turn::Nothing);
     }
-    let at = app.store.reserve_call(Ring::Batches, app.now()).await?;
-    let wait = at.since(app.now());
+    let reserved = app.store.reserve_call(Ring::Batches, app.now()).await?;
+    let wait = reserved.at.since(app.now());
     if wait >= SHOWN_FROM {
-        show_waiting(app, at).await?;
+        show_waiting(app, reserved.at).await?;
     }
     pace::waited(Ring::Batches, wait);
     tokio::time::sleep(wait).await;
-    Ok(Turn::Go)
+    Ok(Turn::Go(reserved))
 }
 
-/// A batch that is being sent, with the content it carries.
+/// A batch that is being sent, with the content it carries and the call it may make.
 pub struct Claimed {
     claim: BatchClaim,
     broadcast: Broadcast,
+    reserved: Reserved,
 }
 
 /// Takes the next batch: from here on it is `sending`, and whoever dropped it would leave it in doubt.
-pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
+pub async fn take(app: &App, reserved: Reserved) -> Result<Option<Claimed>, StoreError> {
     let now = app.now();
     let mut tx = app.store.begin().await?;
     let home = tx.home(&app.store).await?;
@@ -95,12 +102,13 @@ pub async fn take(app: &App) -> Result<Option<Claimed>, StoreError> {
     }
     let Some(id) = tx.next_broadcast(now).await? else { return Ok(None) };
     match take_of(app, tx, &id, now).await {
+        Ok(taken) => Ok(taken.map(|(claim, broadcast)| Claimed { claim, broadcast, reserved })),
         Err(StoreError::Unreadable(why)) => {
             tracing::error!(broadcast = %id, why, "a broadcast cannot be read; it is held, the others go on");
             set_aside(app, &id, now).await?;
             Ok(None)
         }
-        taken => taken,
+        Err(error) => Err(error),
     }
 }
 
@@ -118,7 +126,12 @@ async fn set_aside(app: &App, id: &BroadcastId, now: Timestamp) -> Result<(), St
 
 /// Takes the next batch of the broadcast whose turn it is. Drops the transaction before it begins another one: there is
 /// one connection that writes.
-async fn take_of(app: &App, mut tx: Tx, id: &BroadcastId, now: Timestamp) -> Result<Option<Claimed>, StoreError> {
+async fn take_of(
+    app: &App,
+    mut tx: Tx,
+    id: &BroadcastId,
+    now: Timestamp,
+) -> Result<Option<(BatchClaim, Broadcast)>, StoreError> {
     let broadcast =
         tx.broadcast(id).await?.ok_or_else(|| StoreError::Unreadable("a batch without its broadcast".into()))?;
     // Another process may have been here since the look.
@@ -156,7 +169,7 @@ async fn take_of(app: &App, mut tx: Tx, id: &BroadcastId, now: Timestamp) -> Res
         tx.want_cards(&started.id, started.revision, now).await?;
     }
     tx.commit().await?;
-    Ok(Some(Claimed { claim, broadcast }))
+    Ok(Some((claim, broadcast)))
 }
 
 /// Makes the one call of a batch and writes what came of it.
@@ -173,8 +186,8 @@ pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
 }
 
 async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
-    let Claimed { claim, broadcast } = claimed;
-    let answer = match pace::depart(app).await {
+    let Claimed { claim, broadcast, reserved } = claimed;
+    let answer = match pace::depart(app, reserved).await {
         Ok(departure) => {
             // Frozen or starved since it was taken: others may have found it without a sender, and its author decided.
             let taken_for = app.now().since(claim.taken_at);

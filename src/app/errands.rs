@@ -26,7 +26,7 @@ use crate::feishu::people::{Person, PersonIdKind};
 use crate::store::cards::CardRole;
 use crate::store::errands::{Errand, ErrandClaim};
 use crate::store::letters::{Letter, Receiver};
-use crate::store::pace::Ring;
+use crate::store::pace::{Reserved, Ring};
 use crate::store::{StoreError, Tx};
 use crate::view::toast::Toast;
 use crate::view::{Text, samples as said, text};
@@ -110,18 +110,22 @@ pub async fn give_back(tx: &mut Tx, ended: &Broadcast, now: Timestamp) -> Result
 /// Does at most one errand. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
     let Some(due) = app.store.due_errand(app.now()).await? else { return Ok(Step::Idle) };
-    if due == Errand::Sample {
-        // A sample takes its turn among the batches. Before the claim: a lease is for the call, not for the wait.
-        let at = app.store.reserve_call(Ring::Batches, app.now()).await?;
-        tokio::time::sleep(at.since(app.now())).await;
+    // A sample takes its turn among the batches. Before the claim: a lease is for the call, not for the wait.
+    let reserved = match due {
+        Errand::Sample => Some(app.store.reserve_call(Ring::Batches, app.now()).await?),
+        Errand::Repair => None,
+    };
+    if let Some(reserved) = &reserved {
+        tokio::time::sleep(reserved.at.since(app.now())).await;
     }
     let now = app.now();
     let Some(claim) = app.store.claim_errand(due, now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
     let about = about("errand", &claim.broadcast);
-    run(app, claim).instrument(about).await
+    run(app, claim, reserved).instrument(about).await
 }
 
-async fn run(app: &App, claim: ErrandClaim) -> Result<Step, StoreError> {
+/// A sample has a call reserved; a repair makes none.
+async fn run(app: &App, claim: ErrandClaim, reserved: Option<Reserved>) -> Result<Step, StoreError> {
     let broadcast = match app.store.broadcast(&claim.broadcast).await {
         Ok(Some(broadcast)) => broadcast,
         Ok(None) | Err(StoreError::Unreadable(_)) => {
@@ -131,23 +135,23 @@ async fn run(app: &App, claim: ErrandClaim) -> Result<Step, StoreError> {
         }
         Err(error) => return Err(error),
     };
-    match claim.errand {
-        Errand::Sample if claim.abandoned => {
+    match reserved {
+        Some(_) if claim.abandoned => {
             finish(app, &claim, Some((&said::unknown(&broadcast.id), &broadcast)), None).await?;
         }
-        Errand::Sample => sample(app, &claim, &broadcast).await?,
-        Errand::Repair => repair(app, &claim, &broadcast).await?,
+        Some(reserved) => sample(app, &claim, &broadcast, &reserved).await?,
+        None => repair(app, &claim, &broadcast).await?,
     }
     app.wake_all();
     Ok(Step::Worked)
 }
 
 /// The very content, by the very call, to one person.
-async fn sample(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result<(), StoreError> {
+async fn sample(app: &App, claim: &ErrandClaim, broadcast: &Broadcast, reserved: &Reserved) -> Result<(), StoreError> {
     let targets = Targets { open_ids: vec![claim.person.clone()], ..Targets::default() };
     let body = plan::request_body(&broadcast.content, &targets);
     audit::sample_called(app, broadcast, claim).await?;
-    let answer = match pace::depart(app).await {
+    let answer = match pace::depart(app, reserved).await {
         Ok(departure) => {
             let answer = app.feishu.batch_send(app.now(), &body).await;
             app.departures.answered(departure, app.now());

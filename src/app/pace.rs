@@ -1,6 +1,7 @@
-//! The pace of messages and cards, of questions about delivery, and of those about departments and people: never faster than the platform allows for one app. Where replicas share the app they
-//! take their moments from [`crate::store::pace`], as `batch_send` does everywhere. [`Departures`] keeps what lies
-//! between such a moment and the arrival of a batch from undoing it.
+//! The pace of messages and cards, of questions about delivery, and of those about departments and people: never faster
+//! than the platform allows for one app. Where replicas share the app they take their moments from
+//! [`crate::store::pace`], as `batch_send` does everywhere. [`depart`] and [`Departures`] keep what lies between such a
+//! moment and the arrival of a batch from undoing it.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -13,7 +14,7 @@ use super::App;
 use crate::domain::ids::Timestamp;
 use crate::domain::pace;
 use crate::feishu::error::CallError;
-use crate::store::pace::Ring;
+use crate::store::pace::{Reserved, Ring};
 use crate::store::{Engine, Store};
 
 /// Calls a second. Source: "rate limits", tier 4, 50/s; a tenth is left for clocks that disagree.
@@ -49,7 +50,7 @@ impl Pace {
         if store.engine() == Engine::Postgres {
             let now = now();
             match store.reserve_call(self.ring, now).await {
-                Ok(at) => tokio::time::sleep(at.since(now)).await,
+                Ok(reserved) => tokio::time::sleep(reserved.at.since(now)).await,
                 Err(error) => tracing::warn!(%error, "the shared pace cannot be read; this replica keeps its own"),
             }
         }
@@ -62,14 +63,29 @@ pub fn waited(ring: Ring, wait: Duration) {
     metrics::histogram!("feishu_broadcast_pace_wait_seconds", "calls" => ring.as_str()).record(wait.as_secs_f64());
 }
 
-/// Waits until the next call of `batch_send` may leave, and counts it. With a token in hand before that: calls that wait for
-/// one together would arrive together.
+/// How late a call may leave before other replicas have to hear of it: half of what the shared pace leaves for the way.
+const LATE: Duration = Duration::from_millis(10);
+
+/// How long telling them may hold a call up.
+const TELL_MAX: Duration = Duration::from_millis(500);
+
+/// Waits until a call of `batch_send` may leave, and counts it. With a token in hand before that: calls that wait for one
+/// together would arrive together.
 ///
 /// # Errors
 /// There is no token to be had: no call was counted, and none can be made.
-pub async fn depart(app: &App) -> Result<Departure, CallError> {
+pub async fn depart(app: &App, reserved: &Reserved) -> Result<Departure, CallError> {
     app.feishu.have_token(app.now()).await?;
-    Ok(app.departures.leave(|| app.now()).await)
+    let departure = app.departures.leave(|| app.now()).await;
+    let now = app.now();
+    if app.store.engine() == Engine::Postgres && now > reserved.at.after(LATE) {
+        match tokio::time::timeout(TELL_MAX, app.store.made_later(reserved, now)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "other replicas do not know how late a batch leaves"),
+            Err(_) => tracing::warn!("other replicas do not know how late a batch leaves: the database is slow"),
+        }
+    }
+    Ok(departure)
 }
 
 /// A second and what the platform's clock may differ in counting it.

@@ -219,7 +219,7 @@ async fn dispatch_side_by_side(app: Arc<App>, mut stopped: watch::Receiver<bool>
             _ = stopped.changed() => break,
         };
         let taken = match turn {
-            Ok(Turn::Go) => guarded(Kind::Dispatch, dispatch::take(&app)).await,
+            Ok(Turn::Go(reserved)) => guarded(Kind::Dispatch, dispatch::take(&app, reserved)).await,
             Ok(Turn::Nothing) => Ok(None),
             Err(error) => Err(error),
         };

@@ -237,25 +237,45 @@ impl Feishu {
     where
         Fut: Future<Output = Result<T, CallError>>,
     {
+        match self.read_as_app_once(now, ask, &read).await {
+            Err(CallError::Refused(refusal)) if refusal.class() == Class::Reauthenticate => {
+                self.read_as_app_once(now, ask, &read).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// One call in the app's name and no other, for what must not leave unasked: a token that Feishu refuses is only
+    /// forgotten, so that the next call has a fresh one.
+    pub(super) async fn ask_as_app_once(&self, now: Timestamp, ask: &Ask<'_>) -> Result<Answer, CallError> {
+        self.read_as_app_once(now, ask, read).await
+    }
+
+    async fn read_as_app_once<T, Fut>(
+        &self,
+        now: Timestamp,
+        ask: &Ask<'_>,
+        read: impl Fn(Call, Response) -> Fut,
+    ) -> Result<T, CallError>
+    where
+        Fut: Future<Output = Result<T, CallError>>,
+    {
         if let Some(refusal) = self.still_paused(ask.call, now) {
             return Err(CallError::Refused(Box::new(refusal)));
         }
         let started = Instant::now();
         let token = self.tenant_token(now).await?;
-        let answer = match self.read_once(ask, Some(&token), &read).await {
-            Err(CallError::Refused(refusal)) if refusal.class() == Class::Reauthenticate => {
+        let answer = self.read_once(ask, Some(&token), read).await;
+        if let Err(CallError::Refused(refusal)) = &answer {
+            if refusal.class() == Class::Reauthenticate {
                 self.tokens.forget(&token).await;
-                let fresh = self.tenant_token(now).await?;
-                self.read_once(ask, Some(&fresh), &read).await
             }
-            answer => answer,
-        };
-        if let Err(CallError::Refused(refusal)) = &answer
-            && refusal.code == THROTTLED
-            && let Some(wait) = refusal.retry_after
-        {
-            let pause = Pause { until: now.after(started.elapsed() + wait), refusal: (**refusal).clone() };
-            self.paused.insert(ask.call, Arc::new(pause));
+            if refusal.code == THROTTLED
+                && let Some(wait) = refusal.retry_after
+            {
+                let pause = Pause { until: now.after(started.elapsed() + wait), refusal: (**refusal).clone() };
+                self.paused.insert(ask.call, Arc::new(pause));
+            }
         }
         answer
     }

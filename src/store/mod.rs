@@ -200,7 +200,7 @@ impl Store {
                 (both.clone(), both, pool(1).connect_lazy(&url)?, Durable::ByItself)
             }
         };
-        let accepting = accept::Accepting::start(accept, durable.clone());
+        let accepting = accept::Accepting::start(engine, accept, durable.clone());
         Ok(Self {
             engine,
             url: url.into(),

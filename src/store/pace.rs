@@ -39,9 +39,17 @@ impl Ring {
     }
 }
 
+/// One call: which one it is, and when it may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reserved {
+    ring: Ring,
+    call: i64,
+    pub at: Timestamp,
+}
+
 impl Store {
-    /// Reserves the next call and returns when it may be made. A reservation that is not used is lost.
-    pub async fn reserve_call(&self, ring: Ring, now: Timestamp) -> Result<Timestamp, StoreError> {
+    /// Reserves the next call. A reservation that is not used is lost.
+    pub async fn reserve_call(&self, ring: Ring, now: Timestamp) -> Result<Reserved, StoreError> {
         let mut tx = self.begin().await?;
         // Whoever counts next waits for this transaction, on either database.
         let row = sqlx::query("update pace_count set calls = calls + 1 where ring = $1 returning calls")
@@ -83,6 +91,20 @@ impl Store {
         if ring == Ring::Batches {
             self.life.witness(call);
         }
-        Ok(at)
+        Ok(Reserved { ring, call, at })
+    }
+
+    /// Says that a call is made later than it might have been: those behind it keep their distance from that moment.
+    /// Nothing waits for the disk: what a lost count allows is a call that Feishu turns away.
+    pub async fn made_later(&self, reserved: &Reserved, made_at: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("update pace set made_at = $4 where ring = $1 and slot = $2 and call = $3 and made_at < $4")
+            .bind(reserved.ring.as_str())
+            .bind(reserved.call.rem_euclid(PER_MINUTE))
+            .bind(reserved.call)
+            .bind(made_at.0)
+            .execute(&mut *self.writer().await?)
+            .await?;
+        self.durable.unawaited();
+        Ok(())
     }
 }

@@ -113,7 +113,8 @@ async fn answer(
     };
     match &event.kind {
         EventKind::CardAction(action) => {
-            let pressed = press::press(app, event.key.as_str(), action);
+            // Boxed: every event would carry the kilobytes of a press.
+            let pressed = Box::pin(press::press(app, event.key.as_str(), action));
             let toast = match tokio::time::timeout_at(deadline, pressed).await {
                 Ok(Ok(toast)) => toast,
                 Ok(Err(error)) => {

@@ -2,25 +2,26 @@
 //!
 //! A step is polled k times and dropped, for k = 0, 1, 2 … until it finishes: once right after the poll, when nothing of
 //! what it asked for has left yet, and once when it is woken, when all of it has happened and the step does not know.
-//! Then the machine comes back on the same database and goes on. Whatever was true of the disk at that moment, the same promises hold: nobody gets it twice
-//! unless a person decided so, nobody is left out without a word, every command is answered, every card ends as it
-//! should.
+//! Then the machine comes back on the same database and goes on. Whatever was true of the disk at that moment, the same
+//! promises hold: nobody gets it twice unless a person decided so, nobody is left out without a word, every command is
+//! answered, every card ends as it should.
 
-use std::sync::Arc;
-use std::task::Poll;
+pub(crate) mod death;
+mod presses;
+
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use feishu_broadcast::app::{cards, dispatch, inbox, letters, life, press, progress, tidy};
+use feishu_broadcast::app::{cards, dispatch, inbox, letters, life, progress, tidy};
 use feishu_broadcast::domain::hold::AWAY_MAX;
 use feishu_broadcast::domain::ids::BroadcastId;
-use feishu_broadcast::feishu::event::{self, CardAction, EventKind};
-use feishu_broadcast::store::Engine;
 use feishu_broadcast::store::broadcasts::Which;
 use serde_json::json;
 
+use death::{die, die_each, die_later_each_time, die_pressing};
+
+use crate::sandbox::ChatMessage;
 use crate::sandbox::world::Pressing;
-use crate::sandbox::{ChatMessage, Press};
 use crate::stage::{LEASES_OVER, Stage, story};
 
 /// Where in the life of a broadcast the machine dies.
@@ -52,47 +53,6 @@ enum Place {
     GoOn,
     /// The deadline has passed.
     Expiry,
-}
-
-/// Moments of one step before it is called endless.
-const MOMENTS_MAX: usize = 200;
-
-/// One life after the other, each dying later than the one before, until the step gets through several times: an answer
-/// that is there at once carries it over a place to die at, and the next life may stop there. `life` returns whether the
-/// step got through alive.
-///
-/// The long run dies at every moment. The short one leaves out the even ones, which lead to no other state of the disk
-/// than the odd ones beside them; and of those, where a step has a place to die at in every statement's journey to a
-/// server and back, it takes each third.
-pub(crate) async fn die_later_each_time(
-    stage: &mut Stage,
-    step: &str,
-    life: impl AsyncFnMut(&mut Stage, usize) -> anyhow::Result<bool>,
-) -> anyhow::Result<()> {
-    let stride = match stage.bot.app.store.engine() {
-        Engine::Sqlite => 2,
-        Engine::Postgres => 6,
-    };
-    die_each(stage, step, stride, life).await
-}
-
-async fn die_each(
-    stage: &mut Stage,
-    step: &str,
-    stride: usize,
-    mut life: impl AsyncFnMut(&mut Stage, usize) -> anyhow::Result<bool>,
-) -> anyhow::Result<()> {
-    let (stride, mut survivals) = if std::env::var_os("LONG").is_some() { (1, 12) } else { (stride, 2) };
-    let first = usize::from(stride > 1);
-    for moment in (first..MOMENTS_MAX).step_by(stride) {
-        let finished = life(stage, moment).await.with_context(|| format!("{step} at moment {moment}"))?;
-        survivals -= usize::from(finished);
-        if survivals == 0 {
-            println!("{step}: {moment} moments to die at, on {:?}", stage.bot.app.store.engine());
-            return Ok(());
-        }
-    }
-    anyhow::bail!("{step} never finished")
 }
 
 async fn dying_at(place: Place) {
@@ -138,7 +98,6 @@ async fn life(stage: &mut Stage, place: Place, moment: usize) -> anyhow::Result<
     }
     if place == Place::Approval {
         let card = card_of(stage, "赵磊", &words)?;
-        let (key, action) = pressing(stage, "赵磊", &card, "approve")?;
         // The tenant does not see a press that goes to the desk directly; it was made all the same.
         let person = stage.person("赵磊").open_id;
         stage.tenant.with(|world| {
@@ -146,11 +105,11 @@ async fn life(stage: &mut Stage, place: Place, moment: usize) -> anyhow::Result<
                 person,
                 action: "approve".into(),
                 broadcast: id.to_string(),
-                message_id: card.message_id,
+                message_id: card.message_id.clone(),
                 welcomed: true,
             });
         });
-        alive = Some(die(stage, moment, async move |app| press::press(&app, &key, &action).await.map(drop)).await?);
+        alive = Some(die_pressing(stage, moment, "赵磊", &card, "approve").await?);
     }
     // Nobody saw an answer to the press that died, so it is pressed again.
     approve(stage, &id).await?;
@@ -159,7 +118,7 @@ async fn life(stage: &mut Stage, place: Place, moment: usize) -> anyhow::Result<
     }
     if matches!(place, Place::Abandoned | Place::Start | Place::Resend) {
         // Taken, and the sender is gone before the call.
-        ensure!(dispatch::take(&stage.bot.app).await?.is_some(), "there was no batch to take");
+        ensure!(dispatch::next(&stage.bot.app).await?.is_some(), "there was no batch to take");
     }
     if place == Place::Abandoned {
         stage.tenant.later(LEASES_OVER).await;
@@ -214,8 +173,7 @@ async fn go_on(
     let card = card_of(stage, "王芳", words)?;
     ensure!(card.text.starts_with("已暂停"), "not on hold: {}", card.text);
     if place == Place::GoOn {
-        let (key, action) = pressing(stage, "王芳", &card, "confirm")?;
-        *alive = Some(die(stage, moment, async move |app| press::press(&app, &key, &action).await.map(drop)).await?);
+        *alive = Some(die_pressing(stage, moment, "王芳", &card, "confirm").await?);
         stage.settle().await?;
     }
     let card = card_of(stage, "王芳", words)?;
@@ -224,15 +182,6 @@ async fn go_on(
         ensure!(pressed.status == 200, "the press was answered {}", pressed.status);
     }
     Ok(())
-}
-
-/// A press as it reaches the desk.
-fn pressing(stage: &Stage, name: &str, card: &ChatMessage, action: &str) -> anyhow::Result<(String, CardAction)> {
-    let pressed = stage.person(name).press_event(&card.message_id, &Press::action(action));
-    let bytes = pressed.map_err(anyhow::Error::msg)?.0.body.to_string();
-    let event = event::Event::parse(bytes.as_bytes())?;
-    let EventKind::CardAction(action) = event.kind else { anyhow::bail!("no press") };
-    Ok((event.key.to_string(), action))
 }
 
 /// What the author does about a doubt, if there is one: every other time it is sent again, else it is taken as sent.
@@ -249,8 +198,7 @@ async fn decide(
         return Ok(None);
     }
     if place == Place::Resend {
-        let (key, action) = pressing(stage, "王芳", &card, "resend")?;
-        *alive = Some(die(stage, moment, async move |app| press::press(&app, &key, &action).await.map(drop)).await?);
+        *alive = Some(die_pressing(stage, moment, "王芳", &card, "resend").await?);
         stage.settle().await?;
         if !card_of(stage, "王芳", words)?.text.contains("结果未知") {
             return Ok(Some(true));
@@ -261,39 +209,6 @@ async fn decide(
     let pressed = stage.person("王芳").presses(&card, action).await.map_err(anyhow::Error::msg)?;
     ensure!(pressed.status == 200, "the press was answered {}", pressed.status);
     Ok(Some(action == "resend"))
-}
-
-/// Polls a step `moment / 2` times and drops it, at odd moments only when it is woken once more; then starts the bot
-/// again. Returns whether the step had finished.
-///
-/// It is polled when it is woken, by the runtime it belongs to: what the step waits for really happens in between.
-pub(crate) async fn die(
-    stage: &mut Stage,
-    moment: usize,
-    step: impl AsyncFnOnce(Arc<feishu_broadcast::app::App>) -> Result<(), feishu_broadcast::store::StoreError>,
-) -> anyhow::Result<bool> {
-    let finished = {
-        let mut step = std::pin::pin!(step(Arc::clone(&stage.bot.app)));
-        let (mut left, late) = (moment / 2, !moment.is_multiple_of(2));
-        let done = std::future::poll_fn(|context| {
-            if left == 0 {
-                return Poll::Ready(None);
-            }
-            left -= 1;
-            match step.as_mut().poll(context) {
-                Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending if left == 0 && !late => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
-        });
-        done.await.transpose()?.is_some()
-    };
-    stage.restart().await?;
-    if stage.bot.app.store.engine() == Engine::Postgres {
-        // Other replicas might hold what the dead one held: it is free when the leases are over.
-        stage.tenant.later(LEASES_OVER).await;
-    }
-    Ok(finished)
 }
 
 /// The approver presses, from the card they were shown or a forwarded one; a second press is turned away.

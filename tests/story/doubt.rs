@@ -218,7 +218,7 @@ async fn nobody_decides_about_a_doubt_while_other_batches_are_on_their_way() {
         stage.propose("王芳", &format!("/broadcast {} 全厂通知", ids.join(","))).await?;
         press(stage, "赵磊", "approve").await?;
         let app = &stage.bot.app;
-        let (one, other) = (dispatch::take(app).await?.expect("a batch"), dispatch::take(app).await?.expect("another"));
+        let (one, other) = (dispatch::next(app).await?.expect("a batch"), dispatch::next(app).await?.expect("another"));
         stage.tenant.fault(Fault::wire("batch_send", When::BeforeAccept, Wire::Html502).times(2));
         dispatch::send(app, one).await?;
         stage.settle().await?;
@@ -375,7 +375,7 @@ async fn what_comes_back_unsent_after_it_was_cancelled_stays_unsent() {
         press(stage, "赵磊", "approve").await?;
         stage.tenant.fault(Fault::rate("batch_send", 1));
         let taken = loop {
-            if let Some(taken) = dispatch::take(&stage.bot.app).await? {
+            if let Some(taken) = dispatch::next(&stage.bot.app).await? {
                 break taken;
             }
             stage.tenant.later(Duration::from_secs(1)).await;
@@ -438,7 +438,7 @@ async fn a_sender_that_was_frozen_looks_whether_its_batch_still_is_its_own() {
             proposal(stage, "王芳", "站住了").await?;
             press(stage, "赵磊", "approve").await?;
             let before = stage.tenant.calls_to("batch_send").len();
-            let taken = dispatch::take(&stage.bot.app).await?.expect("a batch");
+            let taken = dispatch::next(&stage.bot.app).await?.expect("a batch");
             stage.later(frozen).await?;
             let sent = dispatch::send(&stage.bot.app, taken).await;
             assert_eq!(sent.is_ok(), calls == 1, "after {frozen:?}");
@@ -460,7 +460,7 @@ async fn a_batch_is_not_without_its_sender_while_that_one_waits_for_the_answer()
         proposal(stage, "王芳", "等了很久的回答").await?;
         press(stage, "赵磊", "approve").await?;
         stage.tenant.fault(Fault::wire("batch_send", When::AfterAccept, Wire::SlowBody(Duration::from_secs(3))));
-        let taken = dispatch::take(&stage.bot.app).await?.expect("a batch");
+        let taken = dispatch::next(&stage.bot.app).await?.expect("a batch");
         let meanwhile = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             stage.tenant.later(HOUR / 20).await;
@@ -484,7 +484,7 @@ async fn a_sender_that_slept_for_hours_puts_its_batch_back_and_its_author_is_ask
     story(async |stage| {
         proposal(stage, "王芳", "睡着了").await?;
         press(stage, "赵磊", "approve").await?;
-        let taken = dispatch::take(&stage.bot.app).await?.expect("a batch");
+        let taken = dispatch::next(&stage.bot.app).await?.expect("a batch");
         stage.tenant.later(2 * HOUR).await;
         dispatch::send(&stage.bot.app, taken).await?;
         stage.settle().await?;
@@ -506,7 +506,7 @@ async fn an_answer_is_kept_until_the_store_takes_it() {
         let Some(file) = stage.database_url().strip_prefix("sqlite://") else { return Ok(()) };
         proposal(stage, "王芳", "正忙着").await?;
         press(stage, "赵磊", "approve").await?;
-        let taken = dispatch::take(&stage.bot.app).await?.expect("a batch");
+        let taken = dispatch::next(&stage.bot.app).await?.expect("a batch");
         let mut other = SqliteConnection::connect(&format!("sqlite://{file}")).await?;
         sqlx::query("begin immediate").execute(&mut other).await?;
         let unlock = async {

@@ -89,7 +89,7 @@ async fn what_is_on_hold_can_be_cancelled_and_never_leaves() {
 async fn what_was_stopped_is_not_asked_about_after_an_absence() {
     story(async |stage| {
         approved_not_sent(stage, "不发了").await?;
-        drop(dispatch::take(&stage.bot.app).await?.expect("a batch"));
+        drop(dispatch::next(&stage.bot.app).await?.expect("a batch"));
         let id = Stage::id_on(&stage.card_of("王芳")?);
         stage.ask("王芳", &format!("/cancel {id}")).await?;
         away(stage, 11 * MINUTE).await?;

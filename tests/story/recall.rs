@@ -3,15 +3,14 @@
 
 use std::time::Duration;
 
-use feishu_broadcast::app::{dispatch, inbox, press as desk, recall, worker};
+use feishu_broadcast::app::{dispatch, inbox, recall, worker};
 use feishu_broadcast::domain::broadcast::State;
 use feishu_broadcast::domain::ids::BroadcastId;
-use feishu_broadcast::feishu::event::{Event, EventKind};
 use feishu_broadcast::store::broadcasts::Which;
 use serde_json::json;
 
 use crate::approve::{HOUR, actions, press, proposal};
-use crate::crash::{die, die_later_each_time};
+use crate::crash::death::{die, die_later_each_time, die_pressing};
 use crate::policy::{ruled, sales_only};
 use crate::sandbox::{ChatMessage, Company, Fault, Press};
 use crate::stage::{Stage, story, story_with};
@@ -293,7 +292,7 @@ async fn what_is_on_its_way_follows_and_the_rest_is_never_sent() {
         let app = std::sync::Arc::clone(&stage.bot.app);
         dispatch::step(&app).await?;
         stage.tenant.later(Duration::from_secs(2)).await;
-        let second = dispatch::take(&app).await?.expect("the second batch");
+        let second = dispatch::next(&app).await?.expect("the second batch");
         stage.person("王芳").says(&format!("/recall {id}")).await;
         inbox::step(&app).await?;
         dispatch::send(&app, second).await?;
@@ -548,13 +547,7 @@ async fn wherever_the_machine_dies_it_is_taken_back() {
                 press(stage, "赵磊", "approve").await?;
                 stage.settle().await?;
                 let finished = if pressing {
-                    let chen = stage.person("王芳");
-                    let (event, _) =
-                        chen.press_event(&card.message_id, &"recall".into()).map_err(anyhow::Error::msg)?;
-                    let event = Event::parse(event.body.to_string().as_bytes())?;
-                    let EventKind::CardAction(action) = event.kind else { anyhow::bail!("no press") };
-                    let key = event.key.to_string();
-                    die(stage, moment, async move |app| desk::press(&app, &key, &action).await.map(drop)).await?
+                    die_pressing(stage, moment, "王芳", &card, "recall").await?
                 } else {
                     press(stage, "王芳", "recall").await?;
                     die(stage, moment, async |app| recall::step(&app).await.map(drop)).await?

@@ -10,7 +10,7 @@ use feishu_broadcast::app::clock::{Clock, SystemClock};
 use feishu_broadcast::bot::{Bot, Loops};
 use feishu_broadcast::config::Cli;
 use feishu_broadcast::domain::ids::{OpenId, Timestamp};
-use feishu_broadcast::store::pace::Ring;
+use feishu_broadcast::store::pace::{Reserved, Ring};
 use futures_util::future::join_all;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -267,11 +267,35 @@ async fn all_of_them_keep_one_pace() -> anyhow::Result<()> {
     let database = Database::new(data.path()).await?;
     let stores = [open(&database.url).await?, open(&database.url).await?];
     let reserved = join_all((0..240).map(|n| stores[n % 2].reserve_call(Ring::Batches, SystemClock.now()))).await;
-    let mut times = reserved.into_iter().collect::<Result<Vec<Timestamp>, _>>()?;
+    let reserved: Vec<Reserved> = reserved.into_iter().collect::<Result<_, _>>()?;
+    let mut times: Vec<Timestamp> = reserved.iter().map(|reserved| reserved.at).collect();
     times.sort();
     let most = times.iter().map(|from| times.iter().filter(|at| (from.0..from.0 + 1000).contains(&at.0)).count()).max();
     ensure!(most == Some(50), "{most:?} calls in a second");
     for store in stores {
+        store.close().await;
+    }
+    database.remove().await
+}
+
+#[tokio::test]
+async fn a_call_that_leaves_late_keeps_those_of_the_others_at_a_distance() -> anyhow::Result<()> {
+    if no_postgres() {
+        return Ok(());
+    }
+    let data = tempfile::tempdir()?;
+    let database = Database::new(data.path()).await?;
+    let (one, other) = (open(&database.url).await?, open(&database.url).await?);
+    let now = SystemClock.now();
+    let first = one.reserve_call(Ring::Batches, now).await?;
+    for _ in 1..50 {
+        other.reserve_call(Ring::Batches, now).await?;
+    }
+    let late = first.at.after(Duration::from_millis(400));
+    one.made_later(&first, late).await?;
+    let next = other.reserve_call(Ring::Batches, now.after(Duration::from_millis(900))).await?;
+    ensure!(next.at >= late.after(Duration::from_secs(1)), "{} ms after the late one", next.at.since(late).as_millis());
+    for store in [one, other] {
         store.close().await;
     }
     database.remove().await

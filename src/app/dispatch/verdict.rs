@@ -9,8 +9,9 @@ use crate::domain::quota::Day;
 use crate::feishu::error::{self, Class, SendError};
 use crate::store::batches::BatchClaim;
 
-/// Calls of one batch in a row that may fail for the app's own credentials, before that counts as final.
-const TURNED_AWAY_MAX: u32 = 6;
+/// Calls of one batch in a row that may fail for the app's own credentials, before that counts as final. The first may
+/// only have met a token that ended early.
+const TURNED_AWAY_MAX: u32 = 7;
 
 /// The day's messages are used up; nothing was sent. Source: batch_send, "error codes".
 const QUOTA_USED_UP: i64 = 11_247;
@@ -42,6 +43,9 @@ pub(super) fn of(error: &SendError, claim: &BatchClaim) -> Verdict {
             if cause == WaitCause::Credentials && batch.outcome.turned_away + 1 >= TURNED_AWAY_MAX {
                 return refused(error);
             }
+            // A token that ended early: the next call has a fresh one, and nothing to wait for but its turn.
+            let ended = matches!(error, SendError::Answered(_)) && cause == WaitCause::Credentials;
+            let wait = if ended && batch.outcome.turned_away == 0 { Some(Duration::ZERO) } else { wait };
             Verdict::TryAgain { cause, wait }
         }
         error::Verdict::Refused => refused(error),

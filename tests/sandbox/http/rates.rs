@@ -33,24 +33,32 @@ const NARROW_PER_SECOND: usize = 5;
 /// What was called when.
 #[derive(Default)]
 pub struct Rates {
-    windows: HashMap<(String, i64), (i64, u32)>,
+    /// Calls that were let through, within each length of time.
+    calls: HashMap<(String, i64), VecDeque<i64>>,
     narrow: HashMap<String, VecDeque<i64>>,
     /// Endpoint to the moments from which and until which a throttled caller must keep still.
     pub throttled: HashMap<String, (i64, i64)>,
 }
 
 impl Rates {
-    /// Counts a call; gives (calls per window, seconds to wait) where it was one too many.
+    /// Counts a call; gives (calls per window, seconds to wait) where it was one too many. Where Feishu's windows begin is
+    /// its own affair, so no length of time may see too many, wherever it begins.
     pub fn hit(&mut self, endpoint: &str, tier: Tier, now: i64) -> Option<(u32, i64)> {
         let mut verdict = None;
         for (length, most) in tier.windows() {
-            let window = self.windows.entry((endpoint.to_owned(), *length)).or_insert((now, 0));
-            if now >= window.0 + length {
-                *window = (now, 0);
+            let calls = self.calls.entry((endpoint.to_owned(), *length)).or_default();
+            while calls.front().is_some_and(|at| *at + length <= now) {
+                calls.pop_front();
             }
-            window.1 += 1;
-            if window.1 > *most {
-                verdict = Some((*most, ((window.0 + length - now) + 999) / 1000));
+            if let Some(first) = calls.front()
+                && calls.len() >= *most as usize
+            {
+                verdict = Some((*most, (first + length - now + 999) / 1000));
+            }
+        }
+        if verdict.is_none() {
+            for (length, _) in tier.windows() {
+                self.calls.entry((endpoint.to_owned(), *length)).or_default().push_back(now);
             }
         }
         verdict
@@ -75,11 +83,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fifty_first_call_of_a_second_waits_and_the_next_second_is_free() {
+    fn the_fifty_first_call_of_any_second_waits() {
         let mut rates = Rates::default();
-        assert!((0..50).all(|_| rates.hit("x", Tier::Four, 1_000).is_none()));
-        assert_eq!(rates.hit("x", Tier::Four, 1_500), Some((50, 1)));
-        assert_eq!(rates.hit("x", Tier::Four, 2_000), None);
+        assert!((0..50).all(|n| rates.hit("x", Tier::Four, 1_900 + n).is_none()));
+        assert_eq!(rates.hit("x", Tier::Four, 2_100), Some((50, 1)));
+        assert_eq!(rates.hit("x", Tier::Four, 2_899), Some((50, 1)));
+        assert_eq!(rates.hit("x", Tier::Four, 2_900), None);
+        assert_eq!(rates.hit("x", Tier::Four, 2_900), Some((50, 1)), "one has left the window, and one has come");
+    }
+
+    #[test]
+    fn the_thousand_and_first_call_of_any_minute_waits() {
+        let mut rates = Rates::default();
+        assert!((0..1_000).all(|n| rates.hit("x", Tier::Four, n * 30).is_none()));
+        assert_eq!(rates.hit("x", Tier::Four, 59_000), Some((1_000, 1)));
+        assert_eq!(rates.hit("x", Tier::Four, 60_000), None);
     }
 
     #[test]

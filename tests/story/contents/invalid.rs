@@ -7,7 +7,7 @@ use feishu_broadcast::app::{dispatch, letters};
 
 use super::{replied, sent};
 use crate::approve::press;
-use crate::crash::{die, die_later_each_time};
+use crate::crash::death::{die, die_later_each_time};
 use crate::sandbox::draft::Draft;
 use crate::sandbox::{Company, Fault};
 use crate::stage::{Stage, story, story_with};

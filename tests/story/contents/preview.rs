@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{approved, minutes, png, proposed, replied, sent};
 use crate::approve::{actions, press};
-use crate::crash::{die, die_later_each_time};
+use crate::crash::death::{die, die_later_each_time};
 use crate::sandbox::draft::Draft;
 use crate::sandbox::faults::AllInvalid;
 use crate::sandbox::{ChatMessage, Company, Fault};

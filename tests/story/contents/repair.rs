@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{minutes, on_the_books};
 use crate::approve::{HOUR, actions, press};
-use crate::crash::{die, die_later_each_time};
+use crate::crash::death::{die, die_later_each_time};
 use crate::policy::ruled;
 use crate::sandbox::{ChatMessage, Company, Fault, UnknownPeople};
 use crate::stage::{Stage, story, story_with};

@@ -23,10 +23,10 @@ async fn whoever_was_given_up_sends_nothing_and_writes_nothing_while_another_is_
         story(async |stage| {
             proposal(stage, "王芳", "两个发送者").await?;
             press(stage, "赵磊", "approve").await?;
-            let gone = dispatch::take(&stage.bot.app).await?.expect("a batch");
+            let gone = dispatch::next(&stage.bot.app).await?.expect("a batch");
             stage.later(away).await?;
             press(stage, "王芳", "resend").await?;
-            let present = dispatch::take(&stage.bot.app).await?.expect("the same batch");
+            let present = dispatch::next(&stage.bot.app).await?.expect("the same batch");
             let before = row(stage).await?;
             assert_eq!(before.0, "sending");
             let sent = dispatch::send(&stage.bot.app, gone).await;

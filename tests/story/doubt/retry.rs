@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use feishu_broadcast::app::dispatch;
+use feishu_broadcast::domain::pace::{PER_MINUTE, PER_SECOND};
+use feishu_broadcast::store::pace::Ring;
 use serde_json::json;
 use sqlx::Row;
 
@@ -17,7 +20,9 @@ async fn waited_out(fault: Fault, why: &str) {
         stage.tenant.fault(fault);
         proposal(stage, "王芳", "等一等").await?;
         press(stage, "赵磊", "approve").await?;
-        stage.later(HOUR).await?;
+        for _ in 0..2 {
+            stage.later(HOUR).await?;
+        }
         assert_eq!((stage.tenant.tasks().len(), copies(stage, "陈晨")), (1, 1));
         let card = stage.card_of("王芳")?;
         assert!(card.text.contains("已发送") && !card.text.contains("等待中"), "{}", card.text);
@@ -50,7 +55,7 @@ async fn an_internal_throttle_is_waited_out() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_twice_is_not_called_a_rate_limit() {
+async fn a_token_that_is_refused_again_and_again_is_not_called_a_rate_limit() {
     waited_out(Fault::code("batch_send", 200, 99_991_663).times(4), "凭证").await;
 }
 
@@ -73,6 +78,55 @@ async fn a_stale_token_is_renewed_and_the_batch_goes_out_once() {
         press(stage, "赵磊", "approve").await?;
         stage.settle().await?;
         assert_eq!(copies(stage, "陈晨"), 1);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_with_a_fresh_token_waits_for_its_turn_like_any_other() {
+    story(async |stage| {
+        proposal(stage, "王芳", "旧令牌").await?;
+        let store = &stage.bot.app.store;
+        let began = stage.tenant.now_ms();
+        for _ in 1..PER_SECOND {
+            store.reserve_call(Ring::Batches, stage.bot.app.now()).await?;
+        }
+        stage.tenant.fault(Fault::code("batch_send", 400, 99_991_663));
+        press(stage, "赵磊", "approve").await?;
+        stage.settle().await?;
+        let [refused, sent] = stage.tenant.calls_to("batch_send").try_into().expect("two calls");
+        assert!(
+            sent.at_ms - began >= 1000,
+            "{} ms, the call before it {} ms",
+            sent.at_ms - began,
+            refused.at_ms - began
+        );
+        assert_eq!(copies(stage, "陈晨"), 1);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_minute_is_waited_out_and_the_card_says_so() {
+    story(async |stage| {
+        proposal(stage, "王芳", "排队").await?;
+        for _ in 0..PER_MINUTE {
+            stage.bot.app.store.reserve_call(Ring::Batches, stage.bot.app.now()).await?;
+        }
+        press(stage, "赵磊", "approve").await?;
+        // The wait for the turn is given up, as when the bot is stopped; what it has said stays.
+        let waited = tokio::time::timeout(Duration::from_secs(1), dispatch::turn(&stage.bot.app)).await;
+        assert!(waited.is_err(), "a call beyond those of a minute has its turn at once");
+        stage.settle().await?;
+        let card = stage.card_of("王芳")?;
+        assert!(card.text.contains("等待中：按飞书的调用上限排队"), "{}", card.text);
+        assert!(stage.tenant.calls_to("batch_send").is_empty());
+        stage.later(HOUR / 30).await?;
+        assert_eq!((stage.tenant.calls_to("batch_send").len(), copies(stage, "陈晨")), (1, 1));
+        let card = stage.card_of("王芳")?;
+        assert!(card.text.contains("已发送") && !card.text.contains("等待中"), "{}", card.text);
         Ok(())
     })
     .await;

@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use feishu_broadcast::app::{inbox, life, press, tidy};
-use feishu_broadcast::feishu::event::{self, EventKind};
+use feishu_broadcast::app::{inbox, life, tidy};
 
 use super::{once, told};
 use crate::approve::{actions, press as presses, proposal};
-use crate::crash::{die, die_later_each_time};
+use crate::crash::death::{die, die_later_each_time, die_pressing};
 use crate::sandbox::{Company, Press};
 use crate::stage::{Stage, story_with};
 
@@ -61,11 +60,7 @@ async fn while_a_content_is_written_anew() {
         let words = format!("第{moment}版");
         let card = proposal(stage, "王芳", &words).await?;
         let edit = Press::action("edit").field("content", format!("{words}改"));
-        let pressed = stage.person("王芳").press_event(&card.message_id, &edit).map_err(anyhow::Error::msg)?;
-        let event = event::Event::parse(pressed.0.body.to_string().as_bytes())?;
-        let EventKind::CardAction(action) = event.kind else { anyhow::bail!("no press") };
-        let key = event.key.to_string();
-        let alive = die(stage, moment, async move |app| press::press(&app, &key, &action).await.map(drop)).await?;
+        let alive = die_pressing(stage, moment, "王芳", &card, edit).await?;
         stage.settle().await?;
         // Whichever of both is on the cards is what leaves, and it leaves once.
         let shown = stage.card_of("赵磊")?.text.contains(&format!("{words}改"));

@@ -171,7 +171,7 @@ impl<'a> Way<'a> {
                 // A pause that was asked for is over by then.
                 self.passes(Duration::from_secs(70)).await?;
                 let before = self.sending().await?;
-                let taken = dispatch::take(app).await?.context("there is a batch to take")?;
+                let taken = dispatch::next(app).await?.context("there is a batch to take")?;
                 let fresh = self.sending().await?.into_iter().find(|seq| !before.contains(seq));
                 self.taken.insert(fresh.context("it is sending")?, taken);
             }

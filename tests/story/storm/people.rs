@@ -10,7 +10,7 @@ use feishu_broadcast::feishu::event::{self, EventKind};
 use serde_json::json;
 
 use super::{APPROVERS, AUTHORS, Approved, Asked, BROADCASTS_MAX, CROWD, DEPARTMENTS, Day, PEOPLE, Said, crowd};
-use crate::crash::die;
+use crate::crash::death::die;
 use crate::sandbox::world::Pressing;
 use crate::sandbox::{ChatMessage, Press, Pressed};
 

@@ -8,7 +8,7 @@ use feishu_broadcast::app::{cards, dispatch, inbox, letters, progress, tidy, wor
 use serde_json::json;
 
 use super::{Day, long};
-use crate::crash::die;
+use crate::crash::death::die;
 use crate::sandbox::faults::Throttle;
 use crate::sandbox::{Call, Effect, Fault, When, Wire};
 use crate::stage::LEASES_OVER;
@@ -194,7 +194,7 @@ impl Day<'_> {
             self.approver_presses().await;
         }
         let app = Arc::clone(&self.stage.bot.app);
-        let Ok(Some(taken)) = dispatch::take(&app).await else { return };
+        let Ok(Some(taken)) = dispatch::next(&app).await else { return };
         self.tenant.later(LEASES_OVER).await;
         self.crank(6).await;
         for _ in 0..4 {
