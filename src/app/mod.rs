@@ -208,7 +208,7 @@ impl App {
             talk: pace::Pace::new(Ring::Talk),
             polls: pace::Pace::new(Ring::Polls),
             look_ups: pace::Pace::new(Ring::LookUps),
-            departures: pace::Departures::default(),
+            departures: pace::Departures::of_batches(),
             under_way: under_way::UnderWay::default(),
             wake: Wake::default(),
             ahead_ms: AtomicI64::new(0),

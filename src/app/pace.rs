@@ -26,11 +26,12 @@ const PER_MINUTE: NonZeroU32 = NonZeroU32::new(900).expect("not zero");
 /// Calls that may come at once after a quiet time; with [`PER_MINUTE`] no minute ever sees more than 990.
 const BURST: NonZeroU32 = NonZeroU32::new(90).expect("not zero");
 
-/// Both buckets of one process.
+/// Both buckets of one process, and what has left it.
 pub struct Pace {
     ring: Ring,
     second: DefaultDirectRateLimiter,
     minute: DefaultDirectRateLimiter,
+    departures: Departures,
 }
 
 impl Pace {
@@ -39,6 +40,7 @@ impl Pace {
             ring,
             second: RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(NonZeroU32::MIN)),
             minute: RateLimiter::direct(Quota::per_minute(PER_MINUTE).allow_burst(BURST)),
+            departures: Departures(Mutex::new(Departed::new(PER_SECOND.get() as usize))),
         }
     }
 
@@ -47,12 +49,21 @@ impl Pace {
         let began = now();
         self.minute.until_ready().await;
         self.second.until_ready().await;
+        let mut shared = None;
         if store.engine() == Engine::Postgres {
             let now = now();
             match store.reserve_call(self.ring, now).await {
-                Ok(reserved) => tokio::time::sleep(reserved.at.since(now)).await,
+                Ok(reserved) => {
+                    tokio::time::sleep(reserved.at.since(now)).await;
+                    shared = Some(reserved);
+                }
                 Err(error) => tracing::warn!(%error, "the shared pace cannot be read; this replica keeps its own"),
             }
+        }
+        // All that a busy machine holds up is free at the same moment.
+        self.departures.leave(&now).await;
+        if let Some(reserved) = shared {
+            tell_if_late(store, &reserved, now()).await;
         }
         waited(self.ring, now().since(began));
     }
@@ -77,15 +88,20 @@ const TELL_MAX: Duration = Duration::from_millis(500);
 pub async fn depart(app: &App, reserved: &Reserved) -> Result<Departure, CallError> {
     app.feishu.have_token(app.now()).await?;
     let departure = app.departures.leave(|| app.now()).await;
-    let now = app.now();
-    if app.store.engine() == Engine::Postgres && now > reserved.at.after(LATE) {
-        match tokio::time::timeout(TELL_MAX, app.store.made_later(reserved, now)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "other replicas do not know how late a batch leaves"),
-            Err(_) => tracing::warn!("other replicas do not know how late a batch leaves: the database is slow"),
-        }
-    }
+    tell_if_late(&app.store, reserved, app.now()).await;
     Ok(departure)
+}
+
+/// Tells the other replicas of a call that leaves later than they count with.
+async fn tell_if_late(store: &Store, reserved: &Reserved, now: Timestamp) {
+    if store.engine() == Engine::Sqlite || now <= reserved.at.after(LATE) {
+        return;
+    }
+    match tokio::time::timeout(TELL_MAX, store.made_later(reserved, now)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "other replicas do not know how late a call leaves"),
+        Err(_) => tracing::warn!("other replicas do not know how late a call leaves: the database is slow"),
+    }
 }
 
 /// A second and what the platform's clock may differ in counting it.
@@ -95,15 +111,15 @@ const SECOND: Duration = Duration::from_millis(1005);
 /// stop the others.
 const LATE_MAX: Duration = Duration::from_secs(1);
 
-/// The last calls of `batch_send` that left this process. The shared pace says when a call may be made; a claim, a
-/// fresh connection or a busy machine may still make it late, and then the one [`pace::PER_SECOND`] calls behind it
-/// would come too soon after it. So a call leaves a second after the latest moment at which that one can have arrived:
-/// its answer, less the shortest way there and back that was ever seen.
-#[derive(Default)]
+/// The last calls that left this process. The pace says when a call may be made; a claim, a fresh connection or a busy
+/// machine may still make it late, and then the one a second's calls behind it would come too soon after it. So a call
+/// leaves a second after the latest moment at which that one can have arrived: its answer, where that is told, less the
+/// shortest way there and back that was ever seen.
 pub struct Departures(Mutex<Departed>);
 
-#[derive(Default)]
 struct Departed {
+    /// Calls in any second.
+    per_second: usize,
     /// How many have left in all.
     count: u64,
     /// The last ones, oldest first.
@@ -122,6 +138,11 @@ struct Way {
 pub struct Departure(u64);
 
 impl Departures {
+    /// Those of `batch_send`.
+    pub fn of_batches() -> Self {
+        Self(Mutex::new(Departed::new(usize::try_from(pace::PER_SECOND).expect("a small number"))))
+    }
+
     /// Waits until the next call may leave, and counts it.
     async fn leave(&self, now: impl Fn() -> Timestamp) -> Departure {
         loop {
@@ -149,9 +170,12 @@ impl Departures {
 }
 
 impl Departed {
+    fn new(per_second: usize) -> Self {
+        Self { per_second, count: 0, calls: VecDeque::with_capacity(per_second), fastest: None }
+    }
+
     fn wait(&self, now: Timestamp) -> Duration {
-        let per_second = usize::try_from(pace::PER_SECOND).expect("a small number");
-        let bound = self.calls.len().checked_sub(per_second).and_then(|place| self.calls.get(place));
+        let bound = self.calls.len().checked_sub(self.per_second).and_then(|place| self.calls.get(place));
         let wait = bound.map_or(Duration::ZERO, |call| self.latest_arrival(call, now).after(SECOND).since(now));
         // Longer than a call can need, it comes from a clock that has been set back.
         if wait > SECOND + LATE_MAX { Duration::ZERO } else { wait }
@@ -164,8 +188,7 @@ impl Departed {
     }
 
     fn leave(&mut self, now: Timestamp) -> Departure {
-        let per_second = usize::try_from(pace::PER_SECOND).expect("a small number");
-        while self.calls.len() >= per_second {
+        while self.calls.len() >= self.per_second {
             self.calls.pop_front();
         }
         self.calls.push_back(Way { left: now, answered: None });
@@ -193,8 +216,8 @@ mod tests {
 
     /// Fifty calls that leave together and are answered 10 ms later, but for the first, which takes `first_ms`.
     fn fifty(first_ms: i64) -> Departed {
-        let mut departed = Departed::default();
-        let calls: Vec<Departure> = (0..pace::PER_SECOND).map(|_| departed.leave(at(0))).collect();
+        let mut departed = Departed::new(50);
+        let calls: Vec<Departure> = (0..50).map(|_| departed.leave(at(0))).collect();
         for call in &calls[1..] {
             departed.answered(*call, at(10));
         }

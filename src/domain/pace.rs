@@ -20,6 +20,10 @@ const SECOND: Duration = Duration::from_millis(1020);
 /// A minute and 1 % of it.
 const MINUTE: Duration = Duration::from_millis(60_600);
 
+/// How much later than reserved a call may be made, and later than those behind it: more than that comes from a clock that
+/// has been set back.
+const LATE_MAX: Duration = Duration::from_secs(10);
+
 /// The calls that bound the next one; `None` where so many were not made yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Before {
@@ -34,12 +38,12 @@ pub struct Before {
 /// The earliest moment for the next call. Never before the last one, so that the order of calls is the order of times.
 ///
 /// A last call that lies further ahead than both windows allow was written under a clock that has been set back since,
-/// and so was a call that is older than the last one and yet later: what is from before that does not count.
+/// and so was a call that is older than the last one and yet much later: what is from before that does not count.
 pub fn next(before: &Before, now: Timestamp) -> Timestamp {
     if before.last.is_some_and(|last| last > now.after(MINUTE + MINUTE)) {
         return now;
     }
-    let in_order = |call: &Timestamp| before.last.is_none_or(|last| *call <= last);
+    let in_order = |call: &Timestamp| before.last.is_none_or(|last| *call <= last.after(LATE_MAX));
     let second = before.second.filter(in_order).map(|call| call.after(SECOND));
     let minute = before.minute.filter(in_order).map(|call| call.after(MINUTE));
     [before.last, second, minute].into_iter().flatten().fold(now, Timestamp::max)
@@ -94,5 +98,12 @@ mod tests {
         assert_eq!(next(&Before { last: ahead, second: ahead, minute: ahead }, now), now);
         // The call after that finds a last one of its own time among those that lie ahead.
         assert_eq!(next(&Before { last: Some(now), second: ahead, minute: ahead }, now), now);
+    }
+
+    #[test]
+    fn a_call_that_left_later_than_those_behind_it_is_kept_clear_of() {
+        let now = Timestamp(1_000_000);
+        let late = Timestamp(now.0 + 400);
+        assert_eq!(next(&Before { last: Some(now), second: Some(late), minute: None }, now), late.after(SECOND));
     }
 }
