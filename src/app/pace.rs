@@ -51,11 +51,10 @@ impl Pace {
         self.second.until_ready().await;
         let mut shared = None;
         if store.engine() == Engine::Postgres {
-            let now = now();
-            match store.reserve_call(self.ring, now).await {
+            match store.reserve_call(self.ring, now()).await {
                 Ok(reserved) => {
-                    tokio::time::sleep(reserved.at.since(now)).await;
-                    shared = Some(reserved);
+                    tokio::time::sleep(reserved.at.since(now())).await;
+                    shared = Some(in_time(store, reserved, &now).await);
                 }
                 Err(error) => tracing::warn!(%error, "the shared pace cannot be read; this replica keeps its own"),
             }
@@ -63,7 +62,7 @@ impl Pace {
         // All that a busy machine holds up is free at the same moment.
         self.departures.leave(&now).await;
         if let Some(reserved) = shared {
-            tell_if_late(store, &reserved, now()).await;
+            tell_if_late(store, reserved, now());
         }
         waited(self.ring, now().since(began));
     }
@@ -74,11 +73,13 @@ pub fn waited(ring: Ring, wait: Duration) {
     metrics::histogram!("feishu_broadcast_pace_wait_seconds", "calls" => ring.as_str()).record(wait.as_secs_f64());
 }
 
-/// How late a call may leave before other replicas have to hear of it: half of what the shared pace leaves for the way.
-const LATE: Duration = Duration::from_millis(10);
+/// How late a call may leave before other replicas hear of it: most of the 20 ms by which the shared pace keeps clear of a
+/// second, since most of what makes a call late is the same for all.
+const LATE: Duration = Duration::from_millis(15);
 
-/// How long telling them may hold a call up.
-const TELL_MAX: Duration = Duration::from_millis(500);
+/// How late a call may leave and still be told of in time: the one that has to keep clear of it is reserved a second
+/// later.
+const TELL_WITHIN: Duration = Duration::from_millis(800);
 
 /// Waits until a call of `batch_send` may leave, and counts it. With a token in hand before that: calls that wait for one
 /// together would arrive together.
@@ -87,21 +88,43 @@ const TELL_MAX: Duration = Duration::from_millis(500);
 /// There is no token to be had: no call was counted, and none can be made.
 pub async fn depart(app: &App, reserved: &Reserved) -> Result<Departure, CallError> {
     app.feishu.have_token(app.now()).await?;
+    let reserved = in_time(&app.store, *reserved, || app.now()).await;
     let departure = app.departures.leave(|| app.now()).await;
-    tell_if_late(&app.store, reserved, app.now()).await;
+    tell_if_late(&app.store, reserved, app.now());
     Ok(departure)
 }
 
-/// Tells the other replicas of a call that leaves later than they count with.
-async fn tell_if_late(store: &Store, reserved: &Reserved, now: Timestamp) {
-    if store.engine() == Engine::Sqlite || now <= reserved.at.after(LATE) {
+/// The moment of a call, or another one where that is too long ago for other replicas to be told. Only where replicas share
+/// the app; one process knows what has left it.
+async fn in_time(store: &Store, reserved: Reserved, now: impl Fn() -> Timestamp) -> Reserved {
+    let began = now();
+    if store.engine() == Engine::Sqlite || began.since(reserved.at) <= TELL_WITHIN {
+        return reserved;
+    }
+    match store.reserve_call(reserved.ring, began).await {
+        Ok(another) => {
+            tokio::time::sleep(another.at.since(now())).await;
+            another
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the shared pace cannot be read; a call leaves late");
+            reserved
+        }
+    }
+}
+
+/// Tells other replicas of a call that leaves late, beside the call itself.
+fn tell_if_late(store: &Store, reserved: Reserved, now: Timestamp) {
+    let late = now.since(reserved.at);
+    if store.engine() == Engine::Sqlite || late <= LATE {
         return;
     }
-    match tokio::time::timeout(TELL_MAX, store.made_later(reserved, now)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "other replicas do not know how late a call leaves"),
-        Err(_) => tracing::warn!("other replicas do not know how late a call leaves: the database is slow"),
-    }
+    let (store, made_at) = (store.clone(), reserved.at.after(late - LATE));
+    tokio::spawn(async move {
+        if let Err(error) = store.made_later(&reserved, made_at).await {
+            tracing::warn!(%error, "other replicas do not know how late a call left");
+        }
+    });
 }
 
 /// A second and what the platform's clock may differ in counting it.

@@ -240,7 +240,8 @@ impl Batch {
                 BatchState::Accepted
             }
             Verdict::TryAgain { cause, wait } => {
-                self.outcome.waiting = Some(cause);
+                // Nobody sees a wait that is none.
+                self.outcome.waiting = (wait != Some(Duration::ZERO)).then_some(cause);
                 self.outcome.turned_away = if cause == WaitCause::Credentials { turned_away + 1 } else { 0 };
                 self.not_before = now.after(retry_wait(self.attempts, wait, jitter));
                 BatchState::Planned

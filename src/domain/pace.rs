@@ -20,8 +20,8 @@ const SECOND: Duration = Duration::from_millis(1020);
 /// A minute and 1 % of it.
 const MINUTE: Duration = Duration::from_millis(60_600);
 
-/// How much later than reserved a call may be made, and later than those behind it: more than that comes from a clock that
-/// has been set back.
+/// How much later than the last call an older one may be: that was held up on its way. More comes from a clock that has
+/// been set back.
 const LATE_MAX: Duration = Duration::from_secs(10);
 
 /// The calls that bound the next one; `None` where so many were not made yet.
@@ -35,7 +35,8 @@ pub struct Before {
     pub minute: Option<Timestamp>,
 }
 
-/// The earliest moment for the next call. Never before the last one, so that the order of calls is the order of times.
+/// The earliest moment for the next call. Never before the last one, so that the order of calls is the order of times, but
+/// for those that were held up.
 ///
 /// A last call that lies further ahead than both windows allow was written under a clock that has been set back since,
 /// and so was a call that is older than the last one and yet much later: what is from before that does not count.

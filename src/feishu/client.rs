@@ -1,8 +1,7 @@
 //! The calls this program makes, over one HTTP client.
 //!
 //! One private path for all: attach the token, send, and let `answer` read what comes back. A refused app token is
-//! renewed and the call made once more, which is safe even for `batch_send`, since such a refusal means that nothing
-//! was done.
+//! renewed and the call made once more, but for `batch_send`: each of its calls has a moment of its own in the pace.
 //!
 //! Nothing else is ever repeated here. There are no redirects, and the HTTP library's own replays of refused streams
 //! are off. What remains is that it moves a request to a fresh connection when the idle one it had picked turns out
@@ -246,7 +245,7 @@ impl Feishu {
     }
 
     /// One call in the app's name and no other, for what must not leave unasked: a token that Feishu refuses is only
-    /// forgotten, so that the next call has a fresh one.
+    /// forgotten, so that this process's next call has a fresh one.
     pub(super) async fn ask_as_app_once(&self, now: Timestamp, ask: &Ask<'_>) -> Result<Answer, CallError> {
         self.read_as_app_once(now, ask, read).await
     }

@@ -23,8 +23,8 @@ pub enum Class {
     /// The same request again, after `after` or else after the caller's own backoff, for as long as the caller thinks it
     /// worth a try.
     Retry { after: Option<Duration> },
-    /// The token is not good. The app's was already renewed and the call replayed once, but for `batch_send`, whose
-    /// next call has a fresh one; a person's must be refreshed, or given anew where [`CallError::wants_consent`] says so.
+    /// The token is not good. The app's was already renewed and the call replayed once, but for `batch_send`, where
+    /// it was only forgotten; a person's must be refreshed, or given anew where [`CallError::wants_consent`] says so.
     Reauthenticate,
     /// Somebody must click something in a console first: see [`crate::view::advice::advice`].
     FixSetup,

@@ -1,7 +1,8 @@
 //! The door's side of the inbox: an event is on the disk before anybody is told so.
 //!
 //! Acknowledging is group commit: events that arrive while others are on their way to the disk share the next statement
-//! and the next wait for the disk, so that a burst costs a few of each instead of one an event.
+//! and the next wait for the disk, so that a burst costs a few of each instead of one an event. Where many gather, they
+//! are in the table by the time the disk is free.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -42,7 +42,7 @@ impl Ring {
 /// One call: which one it is, and when it may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reserved {
-    ring: Ring,
+    pub ring: Ring,
     call: i64,
     pub at: Timestamp,
 }
@@ -94,8 +94,8 @@ impl Store {
         Ok(Reserved { ring, call, at })
     }
 
-    /// Says that a call is made later than it might have been: those behind it keep their distance from that moment.
-    /// Nothing waits for the disk: what a lost count allows is a call that Feishu turns away.
+    /// Says that a call is made later than it might have been: the one a second's calls behind it, which is not reserved
+    /// yet, keeps its distance from that moment.
     pub async fn made_later(&self, reserved: &Reserved, made_at: Timestamp) -> Result<(), StoreError> {
         sqlx::query("update pace set made_at = $4 where ring = $1 and slot = $2 and call = $3 and made_at < $4")
             .bind(reserved.ring.as_str())
@@ -104,7 +104,6 @@ impl Store {
             .bind(made_at.0)
             .execute(&mut *self.writer().await?)
             .await?;
-        self.durable.unawaited();
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The program itself: the built binary as a child process, with nothing in its environment but what a story gives it.
 
 mod audit;
+mod disk;
 mod flood;
 mod logs;
 mod running;

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use feishu_broadcast::app::authorize;
 use feishu_broadcast::app::clock::{Clock, SystemClock};
+use feishu_broadcast::app::{authorize, dispatch};
 use feishu_broadcast::bot::{Bot, Loops};
 use feishu_broadcast::config::Cli;
 use feishu_broadcast::domain::ids::{OpenId, Timestamp};
 use feishu_broadcast::store::pace::{Reserved, Ring};
 use futures_util::future::join_all;
 use serde_json::json;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Row};
 
+use crate::approve::press;
 use crate::kill::two_minutes_pass;
 use crate::program::Running;
 use crate::sandbox::{Company, Fault, Tenant, When, Wire};
@@ -299,6 +300,41 @@ async fn a_call_that_leaves_late_keeps_those_of_the_others_at_a_distance() -> an
         store.close().await;
     }
     database.remove().await
+}
+
+/// The same by a batch, whose sender is held up between its moment and its call: for a while, and for too long.
+#[tokio::test]
+async fn a_batch_that_leaves_late_keeps_those_of_the_others_at_a_distance() {
+    if no_postgres() {
+        return;
+    }
+    for (held_up, anew) in [(400_u64, false), (5000, true)] {
+        let held_up_ms = i64::try_from(held_up).expect("a small number");
+        story(async |stage| {
+            let to = stage.person("陈晨").open_id;
+            stage.propose("王芳", &format!("/broadcast {to} 来晚了")).await?;
+            press(stage, "赵磊", "approve").await?;
+            let app = &stage.bot.app;
+            let taken = dispatch::next(app).await?.context("there is a batch")?;
+            let moments = async || -> anyhow::Result<Vec<(i64, i64)>> {
+                let rows = stage.rows("select call, made_at from pace where ring = 'batches' order by call").await?;
+                rows.iter().map(|row| Ok((row.try_get("call")?, row.try_get("made_at")?))).collect()
+            };
+            let [(call, at)] = moments().await?.try_into().expect("one call");
+            stage.tenant.later(Duration::from_millis(held_up)).await;
+            dispatch::send(app, taken).await?;
+            stage.settle().await?;
+            let after = moments().await?;
+            if anew {
+                ensure!(after.len() == 2 && after[0] == (call, at), "it took no other moment: {after:?}");
+                ensure!(after[1].1 >= at + held_up_ms, "{after:?}");
+            } else {
+                ensure!(after.len() == 1 && after[0].1 >= at + held_up_ms - 20, "nobody was told: {after:?}");
+            }
+            Ok(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

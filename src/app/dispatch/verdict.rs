@@ -43,7 +43,8 @@ pub(super) fn of(error: &SendError, claim: &BatchClaim) -> Verdict {
             if cause == WaitCause::Credentials && batch.outcome.turned_away + 1 >= TURNED_AWAY_MAX {
                 return refused(error);
             }
-            // A token that ended early: the next call has a fresh one, and nothing to wait for but its turn.
+            // A token that ended early: it is forgotten, and there is nothing to wait for but a turn. Another replica may
+            // still have it, which tells it by its own refusal.
             let ended = matches!(error, SendError::Answered(_)) && cause == WaitCause::Credentials;
             let wait = if ended && batch.outcome.turned_away == 0 { Some(Duration::ZERO) } else { wait };
             Verdict::TryAgain { cause, wait }

@@ -150,13 +150,15 @@ async fn a_documented_code_is_a_refusal_and_others_ask_a_person() {
 }
 
 #[tokio::test]
-async fn a_stale_token_is_renewed_and_the_call_made_once_more() {
+async fn a_stale_token_is_forgotten_and_the_next_batch_has_a_fresh_one() {
     for (status, code) in [(200, 99991663), (400, 99991663), (401, 99991671), (200, 99991665), (200, 20013)] {
         let stub = stub(move |seen, nth| match (seen.is("/tenant_access_token/"), nth) {
             (true, nth) => Reply::token(["t-1", "t-2"][nth]),
             (false, 0) => Reply::code(status, code),
             (false, _) => Reply::ok(json!({"code": 0, "data": {"message_id": "bm-1"}})),
         });
+        assert_eq!(send(&stub).await.expect_err("refused").verdict(), AGAIN);
+        assert_eq!(stub.seen(BATCH).len(), 1, "it has its own moment in the pace");
         assert_eq!(send(&stub).await.expect("accepted"), "bm-1");
         let bearers: Vec<_> =
             stub.seen(BATCH).iter().map(|seen| seen.header("authorization").map(str::to_owned)).collect();
@@ -168,8 +170,17 @@ async fn a_stale_token_is_renewed_and_the_call_made_once_more() {
 }
 
 #[tokio::test]
-async fn a_token_refused_twice_is_not_tried_a_third_time() {
-    assert_eq!(verdict(|_, _| Reply::code(200, 99991663)).await, (AGAIN, 2));
+async fn any_other_call_is_made_once_more_with_a_fresh_token_and_no_more_than_that() {
+    let stub = stub(move |seen, nth| match (seen.is("/tenant_access_token/"), nth) {
+        (true, nth) => Reply::token(["t-1", "t-2", "t-3"][nth]),
+        (false, 0 | 2 | 3) => Reply::code(400, 99991663),
+        (false, _) => {
+            Reply::ok(json!({"code": 0, "bot": {"open_id": "ou_bot", "app_name": "x", "activate_status": 2}}))
+        }
+    });
+    stub.feishu.bot_info(NOW).await.expect("an answer");
+    stub.feishu.bot_info(NOW).await.expect_err("refused twice");
+    assert_eq!(stub.seen("/bot/v3/info").len(), 4);
 }
 
 #[tokio::test]
@@ -179,6 +190,7 @@ async fn a_renewal_that_fails_leaves_the_batch_unsent() {
         (true, _) => Reply::code(200, 10015),
         (false, _) => Reply::code(200, 99991663),
     });
+    send(&stub).await.expect_err("a failure");
     let error = send(&stub).await.expect_err("a failure");
     assert_eq!((error.verdict(), error.code()), (Verdict::Refused, Some(10015)));
     // A wrong secret is not asked about again within the minute.

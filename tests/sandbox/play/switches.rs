@@ -51,8 +51,8 @@ const SWITCHES: [Switch; 8] = [
     },
     Switch {
         id: "expired_token",
-        zh: "应用的令牌突然全部失效。机器人换一个新的，把被拒的那次调用重放一遍。",
-        en: "All tokens of the app turn invalid at once. The bot fetches a new one and replays the refused call.",
+        zh: "应用的令牌突然全部失效。机器人换一个新的，把被拒的那次调用再做一遍。",
+        en: "All tokens of the app turn invalid at once. The bot fetches a new one and makes the refused call again.",
         trouble: Trouble::AppTokens,
     },
     Switch {

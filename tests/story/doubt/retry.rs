@@ -60,6 +60,23 @@ async fn a_token_that_is_refused_again_and_again_is_not_called_a_rate_limit() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_never_taken_is_final_in_the_end() {
+    story(async |stage| {
+        proposal(stage, "王芳", "不认凭证").await?;
+        stage.tenant.fault(Fault::code("batch_send", 200, 99_991_663).times(7));
+        press(stage, "赵磊", "approve").await?;
+        for _ in 0..10 {
+            stage.later(HOUR / 60).await?;
+        }
+        assert_eq!(stage.tenant.calls_to("batch_send").len(), 7, "it is tried seven times");
+        assert!(stage.card_of("王芳")?.text.contains("99991663"), "{}", stage.card_of("王芳")?.text);
+        assert_eq!(copies(stage, "陈晨"), 0);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_stale_token_is_renewed_and_the_batch_goes_out_once() {
     for code in [99_991_663, 99_991_665, 99_991_671] {
         story(async |stage| {
@@ -67,7 +84,14 @@ async fn a_stale_token_is_renewed_and_the_batch_goes_out_once() {
             stage.tenant.fault(Fault::code("batch_send", 400, code));
             press(stage, "赵磊", "approve").await?;
             stage.settle().await?;
-            assert_eq!((stage.tenant.calls_to("batch_send").len(), copies(stage, "陈晨")), (2, 1));
+            let [refused, sent] = stage.tenant.calls_to("batch_send").try_into().expect("two calls");
+            assert!(sent.at_ms - refused.at_ms < 3000, "it waited {} ms", sent.at_ms - refused.at_ms);
+            assert_eq!(copies(stage, "陈晨"), 1);
+            let history = stage.tenant.with(|world| {
+                let cards = world.messages.iter().flat_map(|message| &message.history);
+                cards.map(ToString::to_string).collect::<String>()
+            });
+            assert!(!history.contains("等待中"), "a token that ended is nobody's affair");
             Ok(())
         })
         .await;

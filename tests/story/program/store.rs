@@ -1,8 +1,7 @@
 //! A store that takes nothing for a while: it says so, events are pushed again, nothing is lost or doubled, and nobody has
 //! to start anything anew.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -15,7 +14,7 @@ use crate::stage::Database;
 
 impl Running {
     /// Waits until `/readyz` answers so.
-    async fn until_readyz(&self, status: u16) -> anyhow::Result<()> {
+    pub(super) async fn until_readyz(&self, status: u16) -> anyhow::Result<()> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             if self.get("/readyz").await.is_ok_and(|answer| answer.status() == status) {
@@ -31,7 +30,10 @@ impl Running {
     }
 
     /// While the store takes nothing: told so, refused, and pushed again once it does.
-    async fn refuses_and_recovers(&mut self, mend: impl AsyncFnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub(super) async fn refuses_and_recovers(
+        &mut self,
+        mend: impl AsyncFnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         self.until_readyz(503).await?;
         let event = self.tenant.person("王芳").text_event("/whoami");
         let pushed = self.tenant.push(&event).await;
@@ -51,7 +53,7 @@ impl Running {
     }
 }
 
-fn answers(tenant: &crate::sandbox::Tenant) -> usize {
+pub(super) fn answers(tenant: &crate::sandbox::Tenant) -> usize {
     let chat = tenant.person("王芳").chat();
     chat.iter().filter(|message| message.from_bot && message.text.contains("open_id")).count()
 }
@@ -70,65 +72,6 @@ async fn a_locked_file_is_said_and_waited_for() -> anyhow::Result<()> {
     let output = running.output();
     ensure!(output.contains("takes no writes") && output.contains("takes writes again"), "{output}");
     Ok(())
-}
-
-/// A file system of our own, so small that it is soon full; `None` where this machine lets nobody mount.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path) -> Option<Self> {
-        std::fs::create_dir(at).ok()?;
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(at).output().ok()?;
-        if !mounted.status.success() {
-            println!("SKIPPED: a full disk needs the right to mount one");
-            return None;
-        }
-        Some(Self(at.to_owned()))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-async fn on_a_small_disk(
-    spoil: impl AsyncFnOnce(&SmallDisk) -> anyhow::Result<()>,
-    mend: impl AsyncFnOnce(&SmallDisk) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let place = tempfile::tempdir()?;
-    let Some(disk) = SmallDisk::mount(&place.path().join("disk")) else { return Ok(()) };
-    let url = format!("sqlite://{}", disk.0.join("bot.db").display());
-    let mut running = Running::start(&[("DATABASE_URL", &url)]).await?;
-    spoil(&disk).await?;
-    running.refuses_and_recovers(async || mend(&disk).await).await?;
-    // Nothing is corrupted, and the bot ends as it should.
-    let (status, _) = running.signal("TERM").await?;
-    ensure!(status.success(), "{}", running.output());
-    let mut connection = SqliteConnection::connect(&url).await?;
-    let sound: String = sqlx::query_scalar("pragma integrity_check").fetch_one(&mut connection).await?;
-    ensure!(sound == "ok", "{sound}");
-    Ok(connection.close().await?)
-}
-
-#[tokio::test]
-async fn a_full_disk_is_said_and_waited_for() -> anyhow::Result<()> {
-    on_a_small_disk(
-        async |disk| {
-            let mut block = vec![0_u8; 1 << 20];
-            let mut file = std::fs::File::create(disk.0.join("something-else"))?;
-            // To the last byte.
-            while !block.is_empty() {
-                if std::io::Write::write_all(&mut file, &block).is_err() {
-                    block.truncate(block.len() / 2);
-                }
-            }
-            Ok(())
-        },
-        async |disk| Ok(std::fs::remove_file(disk.0.join("something-else"))?),
-    )
-    .await
 }
 
 #[tokio::test]
