@@ -68,7 +68,7 @@ pub enum Turn {
     Go(Reserved),
 }
 
-/// Looks whether a batch waits, reserves a call at the pace that all replicas share, and waits until it may be made.
+/// Looks whether a batch waits, reserves a call at the pace that all replicas share, and waits until it has to be made ready.
 /// May be dropped at any point: at worst a call is left out.
 pub async fn turn(app: &App) -> Result<Turn, StoreError> {
     if !app.store.has_batch(app.now()).await? {
@@ -80,7 +80,7 @@ pub async fn turn(app: &App) -> Result<Turn, StoreError> {
         show_waiting(app, reserved.at).await?;
     }
     pace::waited(Ring::Batches, wait);
-    tokio::time::sleep(wait).await;
+    tokio::time::sleep(wait.saturating_sub(app.departures.lead())).await;
     Ok(Turn::Go(reserved))
 }
 
@@ -187,6 +187,7 @@ pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
 
 async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     let Claimed { claim, broadcast, reserved } = claimed;
+    app.departures.made_ready(app.now().since(claim.taken_at));
     let answer = match pace::depart(app, reserved).await {
         Ok(departure) => {
             // Frozen or starved since it was taken: others may have found it without a sender, and its author decided.

@@ -63,6 +63,7 @@ use tracing::field::Empty;
 use url::Url;
 
 use crate::domain::ids::{BroadcastId, OpenId, Timestamp};
+use crate::domain::pace::PER_SECOND;
 use crate::domain::policy::Policy;
 use crate::feishu::Feishu;
 use crate::feishu::envelope::Door;
@@ -208,7 +209,7 @@ impl App {
             talk: pace::Pace::new(Ring::Talk),
             polls: pace::Pace::new(Ring::Polls),
             look_ups: pace::Pace::new(Ring::LookUps),
-            departures: pace::Departures::of_batches(),
+            departures: pace::Departures::new(PER_SECOND),
             under_way: under_way::UnderWay::default(),
             wake: Wake::default(),
             ahead_ms: AtomicI64::new(0),

@@ -12,7 +12,6 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::App;
 use crate::domain::ids::Timestamp;
-use crate::domain::pace;
 use crate::feishu::error::CallError;
 use crate::store::pace::{Reserved, Ring};
 use crate::store::{Engine, Store};
@@ -40,7 +39,7 @@ impl Pace {
             ring,
             second: RateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(NonZeroU32::MIN)),
             minute: RateLimiter::direct(Quota::per_minute(PER_MINUTE).allow_burst(BURST)),
-            departures: Departures(Mutex::new(Departed::new(PER_SECOND.get() as usize))),
+            departures: Departures::new(i64::from(PER_SECOND.get())),
         }
     }
 
@@ -54,7 +53,9 @@ impl Pace {
             match store.reserve_call(self.ring, now()).await {
                 Ok(reserved) => {
                     tokio::time::sleep(reserved.at.since(now())).await;
-                    shared = Some(in_time(store, reserved, &now).await);
+                    let reserved = in_time(store, reserved, &now).await;
+                    tokio::time::sleep(reserved.at.since(now())).await;
+                    shared = Some(reserved);
                 }
                 Err(error) => tracing::warn!(%error, "the shared pace cannot be read; this replica keeps its own"),
             }
@@ -74,7 +75,7 @@ pub fn waited(ring: Ring, wait: Duration) {
 }
 
 /// How late a call may leave before other replicas hear of it: most of the 20 ms by which the shared pace keeps clear of a
-/// second, since most of what makes a call late is the same for all.
+/// second.
 const LATE: Duration = Duration::from_millis(15);
 
 /// How late a call may leave and still be told of in time: the one that has to keep clear of it is reserved a second
@@ -89,6 +90,8 @@ const TELL_WITHIN: Duration = Duration::from_millis(800);
 pub async fn depart(app: &App, reserved: &Reserved) -> Result<Departure, CallError> {
     app.feishu.have_token(app.now()).await?;
     let reserved = in_time(&app.store, *reserved, || app.now()).await;
+    // Made ready early, so as not to be late.
+    tokio::time::sleep(reserved.at.since(app.now())).await;
     let departure = app.departures.leave(|| app.now()).await;
     tell_if_late(&app.store, reserved, app.now());
     Ok(departure)
@@ -102,10 +105,7 @@ async fn in_time(store: &Store, reserved: Reserved, now: impl Fn() -> Timestamp)
         return reserved;
     }
     match store.reserve_call(reserved.ring, began).await {
-        Ok(another) => {
-            tokio::time::sleep(another.at.since(now())).await;
-            another
-        }
+        Ok(another) => another,
         Err(error) => {
             tracing::warn!(%error, "the shared pace cannot be read; a call leaves late");
             reserved
@@ -130,6 +130,9 @@ fn tell_if_late(store: &Store, reserved: Reserved, now: Timestamp) {
 /// A second and what the platform's clock may differ in counting it.
 const SECOND: Duration = Duration::from_millis(1005);
 
+/// How long before its moment a batch is taken at most.
+const LEAD_MAX: Duration = Duration::from_millis(100);
+
 /// How much later than it left a call without an answer counts as arrived at most: one that is never answered must not
 /// stop the others.
 const LATE_MAX: Duration = Duration::from_secs(1);
@@ -148,6 +151,8 @@ struct Departed {
     /// The last ones, oldest first.
     calls: VecDeque<Way>,
     fastest: Option<Duration>,
+    /// How long it takes lately to make a call ready: the mean, of which each new one is an eighth.
+    lead: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -161,9 +166,9 @@ struct Way {
 pub struct Departure(u64);
 
 impl Departures {
-    /// Those of `batch_send`.
-    pub fn of_batches() -> Self {
-        Self(Mutex::new(Departed::new(usize::try_from(pace::PER_SECOND).expect("a small number"))))
+    /// Those of an endpoint that may be called so often in any second.
+    pub fn new(per_second: i64) -> Self {
+        Self(Mutex::new(Departed::new(usize::try_from(per_second).expect("a small number"))))
     }
 
     /// Waits until the next call may leave, and counts it.
@@ -182,6 +187,18 @@ impl Departures {
         }
     }
 
+    /// How long before its moment a call is made ready, so that it leaves at it. What is late each time by as much would
+    /// otherwise be told to the other replicas each time, and stretch everybody's second.
+    pub fn lead(&self) -> Duration {
+        self.lock().lead
+    }
+
+    /// Says how long it took to make a call ready.
+    pub fn made_ready(&self, took: Duration) {
+        let mut departed = self.lock();
+        departed.lead = (departed.lead * 7 + took.min(LEAD_MAX)) / 8;
+    }
+
     /// Says that a call was answered, whatever the answer.
     pub fn answered(&self, departure: Departure, now: Timestamp) {
         self.lock().answered(departure, now);
@@ -194,7 +211,7 @@ impl Departures {
 
 impl Departed {
     fn new(per_second: usize) -> Self {
-        Self { per_second, count: 0, calls: VecDeque::with_capacity(per_second), fastest: None }
+        Self { per_second, count: 0, calls: VecDeque::with_capacity(per_second), fastest: None, lead: Duration::ZERO }
     }
 
     fn wait(&self, now: Timestamp) -> Duration {
@@ -267,6 +284,15 @@ mod tests {
     fn a_call_that_is_never_answered_holds_the_others_for_a_second_at_most() {
         assert_eq!(fifty(i64::MAX).wait(at(1004)), Duration::from_millis(995));
         assert_eq!(fifty(i64::MAX).wait(at(2005)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_call_is_made_ready_as_early_as_that_takes_lately() {
+        let departures = Departures::new(50);
+        (0..50).for_each(|_| departures.made_ready(Duration::from_millis(40)));
+        assert!((38..=40).contains(&departures.lead().as_millis()), "{:?}", departures.lead());
+        departures.made_ready(Duration::from_secs(3600));
+        assert!(departures.lead() < Duration::from_millis(50), "one that was held up counts for little");
     }
 
     #[test]

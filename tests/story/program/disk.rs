@@ -30,20 +30,11 @@ impl Drop for SmallDisk {
     }
 }
 
-async fn on_a_small_disk(
-    spoil: impl AsyncFnOnce(&SmallDisk) -> anyhow::Result<()>,
-    mend: impl AsyncFnOnce(&SmallDisk) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let place = tempfile::tempdir()?;
-    let Some(disk) = SmallDisk::mount(&place.path().join("disk")) else { return Ok(()) };
-    let url = format!("sqlite://{}", disk.0.join("bot.db").display());
-    let mut running = Running::start(&[("DATABASE_URL", &url)]).await?;
-    spoil(&disk).await?;
-    running.refuses_and_recovers(async || mend(&disk).await).await?;
-    // Nothing is corrupted, and the bot ends as it should.
+/// The bot ends as it should, and nothing is corrupted.
+async fn ends_sound(running: &mut Running, url: &str) -> anyhow::Result<()> {
     let (status, _) = running.signal("TERM").await?;
     ensure!(status.success(), "{}", running.output());
-    let mut connection = SqliteConnection::connect(&url).await?;
+    let mut connection = SqliteConnection::connect(url).await?;
     let sound: String = sqlx::query_scalar("pragma integrity_check").fetch_one(&mut connection).await?;
     ensure!(sound == "ok", "{sound}");
     Ok(connection.close().await?)
@@ -51,21 +42,21 @@ async fn on_a_small_disk(
 
 #[tokio::test]
 async fn a_full_disk_is_said_and_waited_for() -> anyhow::Result<()> {
-    on_a_small_disk(
-        async |disk| {
-            let mut block = vec![0_u8; 1 << 20];
-            let mut file = std::fs::File::create(disk.0.join("something-else"))?;
-            // To the last byte.
-            while !block.is_empty() {
-                if std::io::Write::write_all(&mut file, &block).is_err() {
-                    block.truncate(block.len() / 2);
-                }
-            }
-            Ok(())
-        },
-        async |disk| Ok(std::fs::remove_file(disk.0.join("something-else"))?),
-    )
-    .await
+    let place = tempfile::tempdir()?;
+    let Some(disk) = SmallDisk::mount(&place.path().join("disk")) else { return Ok(()) };
+    let url = format!("sqlite://{}", disk.0.join("bot.db").display());
+    let mut running = Running::start(&[("DATABASE_URL", &url)]).await?;
+    let rest = disk.0.join("something-else");
+    let (mut block, mut file) = (vec![0_u8; 1 << 20], std::fs::File::create(&rest)?);
+    // To the last byte.
+    while !block.is_empty() {
+        if std::io::Write::write_all(&mut file, &block).is_err() {
+            block.truncate(block.len() / 2);
+        }
+    }
+    drop(file);
+    running.refuses_and_recovers(async || Ok(std::fs::remove_file(&rest)?)).await?;
+    ends_sound(&mut running, &url).await
 }
 
 /// A file system in a file, which turns read-only at its first error, as Debian's installer sets it up; `None` where this
@@ -153,10 +144,5 @@ async fn a_disk_that_turns_read_only_is_said_and_spoils_nothing() -> anyhow::Res
         ensure!(pushed.status == 200, "after all the event was answered {}", pushed.status);
     }
     running.until("the second command is answered", |tenant| answers(tenant) == 2).await?;
-    let (status, _) = running.signal("TERM").await?;
-    ensure!(status.success(), "{}", running.output());
-    let mut connection = SqliteConnection::connect(&url).await?;
-    let sound: String = sqlx::query_scalar("pragma integrity_check").fetch_one(&mut connection).await?;
-    ensure!(sound == "ok", "{sound}");
-    Ok(connection.close().await?)
+    ends_sound(&mut running, &url).await
 }
