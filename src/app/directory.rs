@@ -162,13 +162,13 @@ pub async fn search(app: &App, author: &OpenId, name: &str) -> Result<Found, Res
         return Ok(found);
     }
     app.look_ups.next(&app.store, || app.now()).await;
-    let mut answer = app.feishu.search_departments(&token, name).await;
+    let mut answer = app.feishu.search_departments(app.now(), &token, name).await;
     if let Err(error) = &answer
         && error.class() == Class::Reauthenticate
         && !error.wants_consent()
     {
         token = user_token(app, author, Some(&token)).await?;
-        answer = app.feishu.search_departments(&token, name).await;
+        answer = app.feishu.search_departments(app.now(), &token, name).await;
     }
     match answer {
         // Without the scope for names the fields are absent: nothing could ever be found by name.

@@ -221,7 +221,7 @@ impl Feishu {
     }
 
     /// Makes a call in the app's name, once more with a fresh token if Feishu refuses the one in hand. While Feishu
-    /// wants a pause of this endpoint, nothing is sent, and the answer is the one that asked for it.
+    /// wants a pause of this endpoint, nothing is sent there, and the answer is the one that asked for it.
     pub(super) async fn ask_as_app(&self, now: Timestamp, ask: &Ask<'_>) -> Result<Answer, CallError> {
         self.read_as_app(now, ask, read).await
     }
@@ -259,22 +259,46 @@ impl Feishu {
     where
         Fut: Future<Output = Result<T, CallError>>,
     {
-        if let Some(refusal) = self.still_paused(ask.call, now) {
+        let started = Instant::now();
+        let token = self.tenant_token(now).await?;
+        let now = now.after(started.elapsed());
+        let answer = self.unless_paused(now, ask.call, self.read_once(ask, Some(&token), read)).await;
+        if let Err(CallError::Refused(refusal)) = &answer
+            && refusal.class() == Class::Reauthenticate
+        {
+            self.tokens.forget(&token).await;
+        }
+        answer
+    }
+
+    /// Makes a call in a person's name, with their token. A pause is kept as with the app's calls.
+    pub(super) async fn ask_as_person(
+        &self,
+        now: Timestamp,
+        ask: &Ask<'_>,
+        token: &SecretString,
+    ) -> Result<Answer, CallError> {
+        self.unless_paused(now, ask.call, self.ask(ask, Some(token))).await
+    }
+
+    /// The answer to a call, which is made only where Feishu wants no pause of its endpoint, and may ask for one.
+    async fn unless_paused<T>(
+        &self,
+        now: Timestamp,
+        call: Call,
+        answer: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        if let Some(refusal) = self.still_paused(call, now) {
             return Err(CallError::Refused(Box::new(refusal)));
         }
         let started = Instant::now();
-        let token = self.tenant_token(now).await?;
-        let answer = self.read_once(ask, Some(&token), read).await;
-        if let Err(CallError::Refused(refusal)) = &answer {
-            if refusal.class() == Class::Reauthenticate {
-                self.tokens.forget(&token).await;
-            }
-            if refusal.code == THROTTLED
-                && let Some(wait) = refusal.retry_after
-            {
-                let pause = Pause { until: now.after(started.elapsed() + wait), refusal: (**refusal).clone() };
-                self.paused.insert(ask.call, Arc::new(pause));
-            }
+        let answer = answer.await;
+        if let Err(CallError::Refused(refusal)) = &answer
+            && refusal.code == THROTTLED
+            && let Some(wait) = refusal.retry_after
+        {
+            let pause = Pause { until: now.after(started.elapsed() + wait), refusal: (**refusal).clone() };
+            self.paused.insert(call, Arc::new(pause));
         }
         answer
     }

@@ -85,7 +85,12 @@ impl Feishu {
     /// # Errors
     /// [`CallError`]; for [`super::Class::Reauthenticate`] refresh the person's token, or ask for consent anew where
     /// [`CallError::wants_consent`] says so.
-    pub async fn search_departments(&self, user_token: &SecretString, query: &str) -> Result<Found, CallError> {
+    pub async fn search_departments(
+        &self,
+        now: Timestamp,
+        user_token: &SecretString,
+        query: &str,
+    ) -> Result<Found, CallError> {
         let query: String = query.trim().chars().take(QUERY_CHARS_MAX).collect();
         if query.is_empty() {
             return Ok(Found::default());
@@ -93,7 +98,7 @@ impl Feishu {
         let ask = Ask::post(Call::SearchDepartments, &json!({"query": query}))
             .with("department_id_type", IdKind::Open.as_str())
             .with("user_id_type", "open_id");
-        let listed = self.list(By::Person(user_token), &ask, PAGES_MAX, department).await?;
+        let listed = self.list(By::Person(now, user_token), &ask, PAGES_MAX, department).await?;
         Ok(Found { departments: each_once(listed.items), more: listed.cut.is_some() })
     }
 

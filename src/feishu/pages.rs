@@ -20,7 +20,7 @@ const PAGE_SIZE: &str = "50";
 #[derive(Debug, Clone, Copy)]
 pub(super) enum By<'a> {
     App(Timestamp),
-    Person(&'a SecretString),
+    Person(Timestamp, &'a SecretString),
 }
 
 /// What was read of a list.
@@ -90,7 +90,7 @@ impl Feishu {
     async fn ask_page(&self, by: By<'_>, ask: &Ask<'_>) -> Result<Answer, CallError> {
         match by {
             By::App(now) => self.ask_as_app(now, ask).await,
-            By::Person(token) => self.ask(ask, Some(token)).await,
+            By::Person(now, token) => self.ask_as_person(now, ask, token).await,
         }
     }
 }

@@ -60,7 +60,9 @@ async fn dying_at(place: Place) {
         let step = format!("{place:?}");
         match place {
             // A call that is cut while it is written: there even moments are moments of their own.
-            Place::Dispatch => die_each(stage, &step, 1, async |stage, moment| life(stage, place, moment).await).await,
+            Place::Dispatch => {
+                die_each(stage, &step, [1, 3], async |stage, moment| life(stage, place, moment).await).await
+            }
             _ => die_later_each_time(stage, &step, async |stage, moment| life(stage, place, moment).await).await,
         }
     })

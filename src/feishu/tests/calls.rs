@@ -1,5 +1,7 @@
 //! What the calls write and read.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::stub::{NOW, Reply, Seen, signed_in};
@@ -173,7 +175,7 @@ async fn a_search_goes_to_the_last_page_as_the_person_who_asks() {
         ),
     });
     let query = format!("\u{3000} {}  ", "销".repeat(70));
-    let found = stub.feishu.search_departments(&"eyJ-user".into(), &query).await.expect("found");
+    let found = stub.feishu.search_departments(NOW, &"eyJ-user".into(), &query).await.expect("found");
     let bare = |number: usize| Department {
         id: open_department(number),
         name: String::new(),
@@ -206,7 +208,7 @@ async fn a_search_goes_to_the_last_page_as_the_person_who_asks() {
 #[tokio::test]
 async fn an_empty_query_asks_nobody() {
     let stub = signed_in(|_, _| Reply::HangUp);
-    let found = stub.feishu.search_departments(&"eyJ".into(), " \u{3000} ").await.expect("nothing");
+    let found = stub.feishu.search_departments(NOW, &"eyJ".into(), " \u{3000} ").await.expect("nothing");
     assert!(found.departments.is_empty() && !found.more);
     assert!(stub.seen("/").is_empty());
 }
@@ -217,11 +219,11 @@ async fn a_search_without_end_is_cut_and_says_so() {
         let next = format!("p{nth}");
         page(json!([{"open_department_id": format!("od-{nth}")}]), Some(&next))
     });
-    let found = endless.feishu.search_departments(&"eyJ".into(), "部").await.expect("found");
+    let found = endless.feishu.search_departments(NOW, &"eyJ".into(), "部").await.expect("found");
     assert_eq!((found.departments.len(), found.more), (10, true));
 
     let stuck = signed_in(|_, _| page(json!([]), Some("same")));
-    assert!(stuck.feishu.search_departments(&"eyJ".into(), "部").await.expect("found").more);
+    assert!(stuck.feishu.search_departments(NOW, &"eyJ".into(), "部").await.expect("found").more);
     assert_eq!(stuck.seen("/search").len(), 2);
 }
 
@@ -233,7 +235,7 @@ async fn a_page_token_that_expires_restarts_the_search_once() {
         1 => Reply::code(400, 40012),
         _ => page(item("od-2"), None),
     });
-    let found = stub.feishu.search_departments(&"eyJ".into(), "部").await.expect("found");
+    let found = stub.feishu.search_departments(NOW, &"eyJ".into(), "部").await.expect("found");
     assert_eq!(found.departments.len(), 2);
 
     let always =
@@ -242,18 +244,37 @@ async fn a_page_token_that_expires_restarts_the_search_once() {
                 if seen.is("page_token=") { Reply::code(400, 40012) } else { page(item("od-1"), Some("p2")) }
             },
         );
-    let error = always.feishu.search_departments(&"eyJ".into(), "部").await.expect_err("never whole");
+    let error = always.feishu.search_departments(NOW, &"eyJ".into(), "部").await.expect_err("never whole");
     assert_eq!((error.code(), always.seen("/search").len()), (Some(40012), 4));
 
     let refused = signed_in(|_, _| Reply::code(400, 48001));
-    refused.feishu.search_departments(&"eyJ".into(), "部").await.expect_err("refused");
+    refused.feishu.search_departments(NOW, &"eyJ".into(), "部").await.expect_err("refused");
     assert_eq!(refused.seen("/search").len(), 1);
+}
+
+#[tokio::test]
+async fn while_feishu_wants_a_pause_of_searches_nobody_searches() {
+    let stub = signed_in(|_, nth| match nth {
+        0 => {
+            let body = r#"{"code":99991400,"msg":"request trigger frequency limit"}"#;
+            Reply::Whole(429, "x-ogw-ratelimit-reset: 41\r\n", body.into())
+        }
+        _ => page(json!([]), None),
+    });
+    let after = |seconds| NOW.after(Duration::from_secs(seconds));
+    let search = async |seconds, token: &str| stub.feishu.search_departments(after(seconds), &token.into(), "部").await;
+    search(0, "eyJ-one").await.expect_err("throttled");
+    let error = search(40, "eyJ-another").await.expect_err("not yet");
+    let Class::Retry { after: Some(left) } = error.class() else { panic!("no wait: {error:?}") };
+    assert!(left >= Duration::from_secs(1) && left < Duration::from_secs(41), "{left:?}");
+    assert_eq!(stub.seen("/search").len(), 1, "the limit is the endpoint's, whoever asks");
+    search(80, "eyJ-another").await.expect("the pause is over");
 }
 
 #[tokio::test]
 async fn a_search_never_renews_the_apps_token_for_a_persons() {
     let stub = signed_in(|_, _| Reply::code(400, 99991668));
-    stub.feishu.search_departments(&"eyJ".into(), "部").await.expect_err("refused");
+    stub.feishu.search_departments(NOW, &"eyJ".into(), "部").await.expect_err("refused");
     assert_eq!((stub.seen("/search").len(), stub.seen("/tenant_access_token/").len()), (1, 0));
 }
 

@@ -1,9 +1,12 @@
 //! Names become departments: found as the author and nobody else, chosen by the author and nobody else.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{answers, proposed};
-use crate::sandbox::{Company, Press};
+use crate::sandbox::faults::Throttle;
+use crate::sandbox::{Company, Effect, Fault, Press};
 use crate::stage::{Stage, story, story_with};
 
 /// Branches with namesakes, and a department whose name is part of others.
@@ -224,6 +227,31 @@ async fn an_admin_finds_only_what_they_may_see_whatever_another_has_found() {
         let card = stage.propose("林悦", "/broadcast 客服部 换班").await?;
         assert!(card.text.contains("待审批") && card.text.contains("华南 / 客服部"), "{}", card.text);
         assert!(stage.tenant.calls_to("departments.search").iter().all(|call| call.token == "user"));
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_searches_are_throttled_every_admin_waits_and_nothing_is_lost() {
+    story(async |stage| {
+        for name in ["王芳", "林悦"] {
+            stage.authorize(name).await?;
+        }
+        let slow = Effect::Rate { throttle: Throttle::Headers, reset_s: 40 };
+        stage.tenant.fault(Fault::on("departments.search", slow));
+        for (name, to) in [("王芳", "销售部"), ("林悦", "华南/客服部")] {
+            let pushed = stage.person(name).says(&format!("/broadcast {to} 换班")).await;
+            anyhow::ensure!(pushed.status == 200, "not acknowledged");
+        }
+        // The limit is that of the endpoint: the sandbox minds whoever asks before it is over.
+        stage.settle().await?;
+        assert_eq!(stage.tenant.calls_to("departments.search").len(), 1);
+        stage.later(Duration::from_secs(60)).await?;
+        for name in ["王芳", "林悦"] {
+            let card = stage.card_of(name)?;
+            assert!(card.text.contains("待审批"), "{name}: {}", card.text);
+        }
         Ok(())
     })
     .await;
