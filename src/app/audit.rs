@@ -169,6 +169,11 @@ pub async fn sample_called(app: &App, broadcast: &Broadcast, claim: &ErrandClaim
     tx.commit().await
 }
 
+/// That the call was not made after all: it is tried again.
+pub fn sample_not_called(broadcast: &Broadcast, claim: &ErrandClaim, now: Timestamp) -> Entry {
+    Entry::about(broadcast, Deed::SampleAnswered, now).with("for", &claim.person).with("outcome", "again")
+}
+
 /// What came of it.
 pub fn sample_answered(
     broadcast: &Broadcast,

@@ -77,7 +77,8 @@ pub async fn turn(app: &App) -> Result<Turn, StoreError> {
     let reserved = app.store.reserve_call(Ring::Batches, app.now()).await?;
     let wait = reserved.at.since(app.now());
     if wait >= SHOWN_FROM {
-        show_waiting(app, reserved.at).await?;
+        // Until it is taken, which is a little before the moment of its call.
+        show_waiting(app, app.now().after(wait.saturating_sub(pace::LEAD_MAX))).await?;
     }
     pace::waited(Ring::Batches, wait);
     tokio::time::sleep(wait.saturating_sub(app.departures.lead())).await;
@@ -189,7 +190,8 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     let Claimed { claim, broadcast, reserved } = claimed;
     app.departures.made_ready(app.now().since(claim.taken_at));
     let answer = match pace::depart(app, reserved).await {
-        Ok(departure) => {
+        Ok(None) => return put_back(app, claim).await,
+        Ok(Some(departure)) => {
             // Frozen or starved since it was taken: others may have found it without a sender, and its author decided.
             let taken_for = app.now().since(claim.taken_at);
             if taken_for > AWAY_MAX {
@@ -207,7 +209,7 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
             }
             let body = plan::request_body(&broadcast.content, &claim.targets);
             let answer = app.feishu.batch_send(app.now(), &body).await;
-            app.departures.answered(departure, app.now());
+            pace::answered(app, &departure, answer.is_ok());
             answer
         }
         Err(error) => Err(error.into()),
@@ -242,13 +244,16 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Back into the plan with a batch that was taken so long ago that its author would be asked first by now: the machine was
-/// suspended with all that watches over it, or woke from a snapshot of itself.
+/// Back into the plan with a batch whose moment has passed: a while ago, so that it takes another turn at once, or so long
+/// ago that its author would be asked first by now, because the machine was suspended with all that watches over it or woke
+/// from a snapshot of itself.
 async fn put_back(app: &App, claim: &BatchClaim) -> Result<(), StoreError> {
     let Batch { broadcast, seq, .. } = &claim.batch;
-    tracing::warn!(%broadcast, seq, "a batch was taken long ago; it goes back unsent");
-    let later = Verdict::NotBefore { cause: WaitCause::Pace, moment: app.now() };
-    write(app, claim, claim.batch.clone().settle(later, None, app.now(), 0)).await
+    tracing::warn!(%broadcast, seq, "the moment of a batch has passed; it goes back unsent");
+    let later = Verdict::TryAgain { cause: WaitCause::Pace, wait: Some(Duration::ZERO) };
+    write(app, claim, claim.batch.clone().settle(later, None, app.now(), 0)).await?;
+    app.wake_all();
+    Ok(())
 }
 
 /// Says every now and then that a call is under way, beside the call itself. Whatever becomes of that, the call goes on:

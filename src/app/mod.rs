@@ -69,7 +69,7 @@ use crate::feishu::Feishu;
 use crate::feishu::envelope::Door;
 use crate::feishu::error::CallError;
 use crate::store::pace::Ring;
-use crate::store::{Store, StoreError};
+use crate::store::{Ahead, Store, StoreError};
 use clock::Clock;
 
 /// How long a worker may hold a letter or a card before another may take it: longer than a call, its token, and both
@@ -224,7 +224,11 @@ impl App {
 
     /// Reads how far the shared clock is ahead of this machine's.
     pub async fn follow_clock(&self) -> Result<(), StoreError> {
-        let ahead_ms = self.store.clock_ahead_ms(|| self.clock.now()).await?;
+        let Ahead { ms: ahead_ms, give_or_take_ms } = self.store.clock_ahead(|| self.clock.now()).await?;
+        // What a slow answer does not contradict is the better knowledge.
+        if (self.ahead_ms.load(Ordering::Relaxed) - ahead_ms).abs() <= give_or_take_ms {
+            return Ok(());
+        }
         if ahead_ms.abs() >= CLOCK_OFF_MS {
             tracing::warn!(ahead_ms, "this machine's clock differs from the database's, which is followed");
         }

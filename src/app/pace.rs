@@ -14,7 +14,7 @@ use super::App;
 use crate::domain::ids::Timestamp;
 use crate::feishu::error::CallError;
 use crate::store::pace::{Reserved, Ring};
-use crate::store::{Engine, Store};
+use crate::store::{Engine, Store, StoreError};
 
 /// Calls a second. Source: "rate limits", tier 4, 50/s; a tenth is left for clocks that disagree.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(45).expect("not zero");
@@ -48,23 +48,24 @@ impl Pace {
         let began = now();
         self.minute.until_ready().await;
         self.second.until_ready().await;
-        let mut shared = None;
-        if store.engine() == Engine::Postgres {
-            match store.reserve_call(self.ring, now()).await {
-                Ok(reserved) => {
-                    tokio::time::sleep(reserved.at.since(now())).await;
-                    let reserved = in_time(store, reserved, &now).await;
-                    tokio::time::sleep(reserved.at.since(now())).await;
-                    shared = Some(reserved);
+        while store.engine() == Engine::Postgres {
+            let kept = async {
+                let reserved = store.reserve_call(self.ring, now()).await?;
+                tokio::time::sleep(reserved.at.since(now())).await;
+                // All that a busy machine holds up is free at the same moment.
+                self.departures.leave(&now).await;
+                in_time(store, &reserved, &now).await
+            };
+            match kept.await {
+                Ok(true) => return waited(self.ring, now().since(began)),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "the shared pace cannot be read; this replica keeps its own");
+                    break;
                 }
-                Err(error) => tracing::warn!(%error, "the shared pace cannot be read; this replica keeps its own"),
             }
         }
-        // All that a busy machine holds up is free at the same moment.
         self.departures.leave(&now).await;
-        if let Some(reserved) = shared {
-            tell_if_late(store, reserved, now());
-        }
         waited(self.ring, now().since(began));
     }
 }
@@ -74,64 +75,84 @@ pub fn waited(ring: Ring, wait: Duration) {
     metrics::histogram!("feishu_broadcast_pace_wait_seconds", "calls" => ring.as_str()).record(wait.as_secs_f64());
 }
 
-/// How late a call may leave before other replicas hear of it: most of the 20 ms by which the shared pace keeps clear of a
-/// second.
-const LATE: Duration = Duration::from_millis(15);
+/// How late a call may leave before the shared pace is told: most of the 20 ms by which it keeps clear of a second, and
+/// where one process alone takes from it, which keeps its own seconds, most of the 600 ms by which it keeps clear of a
+/// minute.
+fn late_max(store: &Store) -> Duration {
+    Duration::from_millis(match store.engine() {
+        Engine::Postgres => 15,
+        Engine::Sqlite => 500,
+    })
+}
 
-/// How late a call may leave and still be told of in time: the one that has to keep clear of it is reserved a second
-/// later.
-const TELL_WITHIN: Duration = Duration::from_millis(800);
+/// How much later than others a call may be on its way before the shared pace is told, where other replicas take from it.
+const LONG_ON_ITS_WAY: Duration = Duration::from_millis(50);
+
+/// Words about one late call: where each takes longer than the one before, the last one counts.
+const TELLS_MAX: usize = 3;
 
 /// Waits until a call of `batch_send` may leave, and counts it. With a token in hand before that: calls that wait for one
-/// together would arrive together.
+/// together would arrive together. `None` where it may not leave any more, because calls that have to keep clear of it have
+/// their moments already: it needs another one.
 ///
 /// # Errors
-/// There is no token to be had: no call was counted, and none can be made.
-pub async fn depart(app: &App, reserved: &Reserved) -> Result<Departure, CallError> {
+/// There is no token to be had, or the pace cannot be told: none can be made.
+pub async fn depart(app: &App, reserved: &Reserved) -> Result<Option<Departure>, CallError> {
     app.feishu.have_token(app.now()).await?;
-    let reserved = in_time(&app.store, *reserved, || app.now()).await;
-    // Made ready early, so as not to be late.
-    tokio::time::sleep(reserved.at.since(app.now())).await;
-    let departure = app.departures.leave(|| app.now()).await;
-    tell_if_late(&app.store, reserved, app.now());
-    Ok(departure)
-}
-
-/// The moment of a call, or another one where that is too long ago for other replicas to be told. Only where replicas share
-/// the app; one process knows what has left it.
-async fn in_time(store: &Store, reserved: Reserved, now: impl Fn() -> Timestamp) -> Reserved {
-    let began = now();
-    if store.engine() == Engine::Sqlite || began.since(reserved.at) <= TELL_WITHIN {
-        return reserved;
-    }
-    match store.reserve_call(reserved.ring, began).await {
-        Ok(another) => another,
+    // Made ready early, so as not to be late; what lies further ahead than that comes from a clock that was set back.
+    tokio::time::sleep(reserved.at.since(app.now()).min(LEAD_MAX)).await;
+    let number = app.departures.leave(|| app.now()).await;
+    let departure = Departure { number, left: app.now(), reserved: *reserved };
+    match in_time(&app.store, reserved, || app.now()).await {
+        Ok(true) => return Ok(Some(departure)),
+        Ok(false) => tracing::debug!("a call was held up for so long that it needs another moment"),
         Err(error) => {
-            tracing::warn!(%error, "the shared pace cannot be read; a call leaves late");
-            reserved
+            tracing::warn!(%error, "the shared pace cannot be told how late a call is; it needs another moment")
         }
     }
+    app.departures.answered(&departure, app.now(), false);
+    Ok(None)
 }
 
-/// Tells other replicas of a call that leaves late, beside the call itself.
-fn tell_if_late(store: &Store, reserved: Reserved, now: Timestamp) {
-    let late = now.since(reserved.at);
-    if store.engine() == Engine::Sqlite || late <= LATE {
+/// Says that a call was answered, and whether by Feishu's yes, which tells how long the way is.
+pub fn answered(app: &App, departure: &Departure, is_yes: bool) {
+    let late = app.departures.answered(departure, app.now(), is_yes);
+    if app.store.engine() == Engine::Sqlite || late <= LONG_ON_ITS_WAY {
         return;
     }
-    let (store, made_at) = (store.clone(), reserved.at.after(late - LATE));
+    let (store, Departure { reserved, left, .. }) = (app.store.clone(), *departure);
+    // Whether the others still hear of it in time or not: it has arrived.
     tokio::spawn(async move {
-        if let Err(error) = store.made_later(&reserved, made_at).await {
-            tracing::warn!(%error, "other replicas do not know how late a call left");
+        if let Err(error) = store.made_later(&reserved, left.after(late)).await {
+            tracing::warn!(%error, "other replicas do not know how late a call arrived");
         }
     });
+}
+
+/// Whether a call that leaves now is where the shared pace believes it: at its moment, or those that have to keep clear of
+/// it hear of it before they take theirs.
+async fn in_time(store: &Store, reserved: &Reserved, now: impl Fn() -> Timestamp) -> Result<bool, StoreError> {
+    let mut told = reserved.at;
+    // Telling takes time as well: the second word says where it will be after that.
+    for _ in 0..TELLS_MAX {
+        let late = now().since(told);
+        if late <= late_max(store) {
+            return Ok(true);
+        }
+        let began = now();
+        told = if told == reserved.at { began } else { began.after(late) };
+        if !store.made_later(reserved, told).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A second and what the platform's clock may differ in counting it.
 const SECOND: Duration = Duration::from_millis(1005);
 
 /// How long before its moment a batch is taken at most.
-const LEAD_MAX: Duration = Duration::from_millis(100);
+pub const LEAD_MAX: Duration = Duration::from_millis(100);
 
 /// How much later than it left a call without an answer counts as arrived at most: one that is never answered must not
 /// stop the others.
@@ -140,7 +161,7 @@ const LATE_MAX: Duration = Duration::from_secs(1);
 /// The last calls that left this process. The pace says when a call may be made; a claim, a fresh connection or a busy
 /// machine may still make it late, and then the one a second's calls behind it would come too soon after it. So a call
 /// leaves a second after the latest moment at which that one can have arrived: its answer, where that is told, less the
-/// shortest way there and back that was ever seen.
+/// shortest way there and back that was seen lately.
 pub struct Departures(Mutex<Departed>);
 
 struct Departed {
@@ -150,7 +171,7 @@ struct Departed {
     count: u64,
     /// The last ones, oldest first.
     calls: VecDeque<Way>,
-    fastest: Option<Duration>,
+    fastest: Fastest,
     /// How long it takes lately to make a call ready: the mean, of which each new one is an eighth.
     lead: Duration,
 }
@@ -161,9 +182,40 @@ struct Way {
     answered: Option<Timestamp>,
 }
 
-/// One call that has left: which one it is.
+/// One call that has left.
 #[derive(Debug, Clone, Copy)]
-pub struct Departure(u64);
+pub struct Departure {
+    /// Which one it is, from one.
+    number: u64,
+    left: Timestamp,
+    reserved: Reserved,
+}
+
+/// The shortest way there and back among the last few hundred.
+#[derive(Debug, Default)]
+struct Fastest {
+    /// Of the ways that are being counted, and of those before them.
+    now: Option<Duration>,
+    before: Option<Duration>,
+    counted: u32,
+}
+
+impl Fastest {
+    /// Ways that are counted together: the shortest of them is forgotten after twice as many.
+    const OF: u32 = 250;
+
+    fn count(&mut self, way: Duration) {
+        self.now = Some(self.now.map_or(way, |now| now.min(way)));
+        self.counted += 1;
+        if self.counted == Self::OF {
+            *self = Self { now: None, before: self.now, counted: 0 };
+        }
+    }
+
+    fn get(&self) -> Option<Duration> {
+        [self.now, self.before].into_iter().flatten().min()
+    }
+}
 
 impl Departures {
     /// Those of an endpoint that may be called so often in any second.
@@ -172,7 +224,7 @@ impl Departures {
     }
 
     /// Waits until the next call may leave, and counts it.
-    async fn leave(&self, now: impl Fn() -> Timestamp) -> Departure {
+    async fn leave(&self, now: impl Fn() -> Timestamp) -> u64 {
         loop {
             let wait = {
                 let mut departed = self.lock();
@@ -199,9 +251,10 @@ impl Departures {
         departed.lead = (departed.lead * 7 + took.min(LEAD_MAX)) / 8;
     }
 
-    /// Says that a call was answered, whatever the answer.
-    pub fn answered(&self, departure: Departure, now: Timestamp) {
-        self.lock().answered(departure, now);
+    /// Says that a call has ended, and whether by an answer of Feishu's, since nothing else is known to have been there
+    /// and back. Returns how much longer it may have been on its way than others.
+    fn answered(&self, departure: &Departure, now: Timestamp, was_there: bool) -> Duration {
+        self.lock().answered(departure.number, now, was_there)
     }
 
     fn lock(&self) -> MutexGuard<'_, Departed> {
@@ -211,7 +264,13 @@ impl Departures {
 
 impl Departed {
     fn new(per_second: usize) -> Self {
-        Self { per_second, count: 0, calls: VecDeque::with_capacity(per_second), fastest: None, lead: Duration::ZERO }
+        Self {
+            per_second,
+            count: 0,
+            calls: VecDeque::with_capacity(per_second),
+            fastest: Fastest::default(),
+            lead: Duration::ZERO,
+        }
     }
 
     fn wait(&self, now: Timestamp) -> Duration {
@@ -223,26 +282,33 @@ impl Departed {
 
     fn latest_arrival(&self, call: &Way, now: Timestamp) -> Timestamp {
         let way = call.answered.unwrap_or(now).since(call.left);
-        let late = self.fastest.map_or(Duration::ZERO, |fastest| way.saturating_sub(fastest));
+        let late = self.longer_than_others(way);
         call.left.after(if call.answered.is_some() { late } else { late.min(LATE_MAX) })
     }
 
-    fn leave(&mut self, now: Timestamp) -> Departure {
+    fn longer_than_others(&self, way: Duration) -> Duration {
+        self.fastest.get().map_or(Duration::ZERO, |fastest| way.saturating_sub(fastest))
+    }
+
+    fn leave(&mut self, now: Timestamp) -> u64 {
         while self.calls.len() >= self.per_second {
             self.calls.pop_front();
         }
         self.calls.push_back(Way { left: now, answered: None });
         self.count += 1;
-        Departure(self.count)
+        self.count
     }
 
-    fn answered(&mut self, departure: Departure, now: Timestamp) {
-        let back = usize::try_from(self.count - departure.0).unwrap_or(usize::MAX);
+    fn answered(&mut self, number: u64, now: Timestamp, was_there: bool) -> Duration {
+        let back = usize::try_from(self.count - number).unwrap_or(usize::MAX);
         let place = self.calls.len().checked_sub(1).and_then(|last| last.checked_sub(back));
-        let Some(call) = place.and_then(|place| self.calls.get_mut(place)) else { return };
+        let Some(call) = place.and_then(|place| self.calls.get_mut(place)) else { return Duration::ZERO };
         call.answered = Some(now);
         let way = now.since(call.left);
-        self.fastest = Some(self.fastest.map_or(way, |fastest| fastest.min(way)));
+        if was_there {
+            self.fastest.count(way);
+        }
+        self.longer_than_others(way)
     }
 }
 
@@ -257,12 +323,12 @@ mod tests {
     /// Fifty calls that leave together and are answered 10 ms later, but for the first, which takes `first_ms`.
     fn fifty(first_ms: i64) -> Departed {
         let mut departed = Departed::new(50);
-        let calls: Vec<Departure> = (0..50).map(|_| departed.leave(at(0))).collect();
+        let calls: Vec<u64> = (0..50).map(|_| departed.leave(at(0))).collect();
         for call in &calls[1..] {
-            departed.answered(*call, at(10));
+            departed.answered(*call, at(10), true);
         }
         if first_ms < i64::MAX {
-            departed.answered(calls[0], at(first_ms));
+            departed.answered(calls[0], at(first_ms), true);
         }
         departed
     }
@@ -284,6 +350,27 @@ mod tests {
     fn a_call_that_is_never_answered_holds_the_others_for_a_second_at_most() {
         assert_eq!(fifty(i64::MAX).wait(at(1004)), Duration::from_millis(995));
         assert_eq!(fifty(i64::MAX).wait(at(2005)), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_never_reached_feishu_says_nothing_about_the_way_there() {
+        let mut departed = fifty(10);
+        let refused = departed.leave(at(1005));
+        departed.answered(refused, at(1005), false);
+        assert_eq!(
+            departed.wait(at(1005)),
+            Duration::ZERO,
+            "a call that has an answer for free does not slow the others"
+        );
+        assert_eq!(departed.fastest.get(), Some(Duration::from_millis(10)));
+    }
+
+    #[test]
+    fn a_way_that_was_short_once_is_forgotten() {
+        let mut fastest = Fastest::default();
+        fastest.count(Duration::from_millis(1));
+        (0..2 * Fastest::OF).for_each(|_| fastest.count(Duration::from_millis(80)));
+        assert_eq!(fastest.get(), Some(Duration::from_millis(80)));
     }
 
     #[test]

@@ -9,11 +9,9 @@
 //! (`hyper-util` returns the unsent request in exactly that case). Sources: "Request and response structure" of the
 //! API call guide; the token rules in [`super::token`].
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use moka::sync::Cache;
 use reqwest::multipart::{self, Part};
 use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
@@ -22,7 +20,8 @@ use url::{Host, Url};
 
 use super::answer::{Answer, note, read, transport};
 use super::codes::Call;
-use super::error::{CallError, Class, RETRY_AFTER_MAX, Refusal};
+use super::error::{CallError, Class};
+use super::pauses::Pauses;
 use super::token::TenantTokens;
 use super::wire::{number, text, text_or_empty};
 use crate::domain::ids::{OpenId, Timestamp};
@@ -43,9 +42,6 @@ const fn time_max(call: Call) -> Duration {
 /// Time an idle connection is kept. Well below the minute after which gateways hang up by themselves, since a request
 /// that meets such a hang-up is one whose fate nobody knows.
 pub const IDLE_MAX: Duration = Duration::from_secs(20);
-
-/// The gateway's rate limit. Source: "Generic error codes"; how long to wait is in a header, for one API of one app.
-const THROTTLED: i64 = 99_991_400;
 
 /// Where Feishu is, and who we are.
 #[derive(Debug, Clone)]
@@ -73,15 +69,7 @@ pub struct Feishu {
     pub(super) http: reqwest::Client,
     pub(super) settings: Settings,
     tokens: TenantTokens,
-    /// Calls that Feishu asked to leave alone for a while.
-    paused: Cache<Call, Arc<Pause>>,
-}
-
-/// What a throttled call has to wait for. The limit is the endpoint's and not the request's, so all that go there wait.
-#[derive(Debug)]
-struct Pause {
-    until: Timestamp,
-    refusal: Refusal,
+    pauses: Pauses,
 }
 
 /// Who the bot is.
@@ -192,7 +180,7 @@ impl Feishu {
             http = http.no_proxy();
         }
         let http = http.build().map_err(SetupError::Client)?;
-        Ok(Self { http, settings, tokens: TenantTokens::default(), paused: Cache::builder().build() })
+        Ok(Self { http, settings, tokens: TenantTokens::default(), pauses: Pauses::default() })
     }
 
     /// Origin of the Open API.
@@ -288,28 +276,15 @@ impl Feishu {
         call: Call,
         answer: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, CallError> {
-        if let Some(refusal) = self.still_paused(call, now) {
+        if let Some(refusal) = self.pauses.left(call, now) {
             return Err(CallError::Refused(Box::new(refusal)));
         }
         let started = Instant::now();
         let answer = answer.await;
-        if let Err(CallError::Refused(refusal)) = &answer
-            && refusal.code == THROTTLED
-            && let Some(wait) = refusal.retry_after
-        {
-            let pause = Pause { until: now.after(started.elapsed() + wait), refusal: (**refusal).clone() };
-            self.paused.insert(call, Arc::new(pause));
+        if let Err(CallError::Refused(refusal)) = &answer {
+            self.pauses.heed(refusal, now.after(started.elapsed()));
         }
         answer
-    }
-
-    /// The refusal that still holds for an endpoint, with what is left to wait.
-    fn still_paused(&self, call: Call, now: Timestamp) -> Option<Refusal> {
-        let pause = self.paused.get(&call)?;
-        let left = pause.until.since(now);
-        // More than was ever asked for is left only where the clock has been set back.
-        let holds = !left.is_zero() && left <= RETRY_AFTER_MAX;
-        holds.then(|| Refusal { retry_after: Some(left), ..pause.refusal.clone() })
     }
 
     /// Sees to it that the app has a token, so that a call that follows is on its way at once.

@@ -30,6 +30,7 @@ pub mod token;
 
 mod answer;
 mod pages;
+mod pauses;
 mod wire;
 
 pub use client::{Feishu, Settings};

@@ -4,10 +4,12 @@
 //! and the next wait for the disk, so that a burst costs a few of each instead of one an event. Where many gather, they
 //! are in the table by the time the disk is free.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use sqlx::{AnyPool, AssertSqlSafe};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
@@ -88,7 +90,9 @@ async fn accept(mut queue: mpsc::Receiver<Waiting>, inserts: Inserts, durable: D
     while gather(&mut queue, &mut group, &disk).await {
         // One order for all replicas: two that insert the same keys never wait for each other in a ring.
         group.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
-        let stored = inserts.insert(&group).await;
+        // Whatever happens to one group, the next one is stored.
+        let stored = AssertUnwindSafe(inserts.insert(&group)).catch_unwind().await;
+        let stored = stored.unwrap_or(Err(StoreError::Unavailable));
         left.are_stored(group.len());
         let Ok(turn) = Arc::clone(&disk).acquire_owned().await else { return };
         let (group, durable) = (std::mem::take(&mut group), durable.clone());

@@ -130,6 +130,14 @@ impl Engine {
     }
 }
 
+/// How far the database's clock is ahead of this machine's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ahead {
+    pub ms: i64,
+    /// How wrong that may be: half of what asking took.
+    pub give_or_take_ms: i64,
+}
+
 /// The database, opened and migrated.
 #[derive(Clone)]
 pub struct Store {
@@ -219,13 +227,13 @@ impl Store {
         self.engine
     }
 
-    /// How far the database's clock is ahead of `now`, in ms: replicas live by the clock they share. Zero on SQLite.
+    /// How far the database's clock is ahead of `now`: replicas live by the clock they share. Not at all on SQLite.
     ///
     /// # Errors
     /// `Unavailable` where the question took more than [`CLOCK_ASKED_MAX`]: who stood still meanwhile knows nothing.
-    pub async fn clock_ahead_ms(&self, now: impl Fn() -> Timestamp) -> Result<i64, StoreError> {
+    pub async fn clock_ahead(&self, now: impl Fn() -> Timestamp) -> Result<Ahead, StoreError> {
         if self.engine == Engine::Sqlite {
-            return Ok(0);
+            return Ok(Ahead::default());
         }
         let mut connection = self.reader().await?;
         let before = now();
@@ -241,7 +249,8 @@ impl Store {
             return Err(StoreError::Unavailable);
         }
         let database: i64 = row.try_get("now")?;
-        Ok(database - (before.0 + (after.0 - before.0) / 2))
+        let give_or_take_ms = (after.0 - before.0) / 2;
+        Ok(Ahead { ms: database - before.0 - give_or_take_ms, give_or_take_ms })
     }
 
     /// Whether the store answers and holds our tables.

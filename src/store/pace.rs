@@ -94,16 +94,25 @@ impl Store {
         Ok(Reserved { ring, call, at })
     }
 
-    /// Says that a call is made later than it might have been: the one a second's calls behind it, which is not reserved
-    /// yet, keeps its distance from that moment.
-    pub async fn made_later(&self, reserved: &Reserved, made_at: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("update pace set made_at = $4 where ring = $1 and slot = $2 and call = $3 and made_at < $4")
-            .bind(reserved.ring.as_str())
-            .bind(reserved.call.rem_euclid(PER_MINUTE))
-            .bind(reserved.call)
-            .bind(made_at.0)
-            .execute(&mut *self.writer().await?)
+    /// Says that a call is made later than it might have been: the one a second's calls behind it keeps its distance from
+    /// that moment. Returns whether it hears of it, and has not taken its own yet.
+    pub async fn made_later(&self, reserved: &Reserved, made_at: Timestamp) -> Result<bool, StoreError> {
+        let Reserved { ring, call, .. } = *reserved;
+        let mut tx = self.begin().await?;
+        // Whoever counts next waits for this transaction, and reads what it leaves.
+        let row = sqlx::query("update pace_count set calls = calls where ring = $1 returning calls")
+            .bind(ring.as_str())
+            .fetch_one(tx.connection())
             .await?;
-        Ok(())
+        let is_heard = row.try_get::<i64, _>("calls")? < call + ring.per_second();
+        sqlx::query("update pace set made_at = $4 where ring = $1 and slot = $2 and call = $3 and made_at < $4")
+            .bind(ring.as_str())
+            .bind(call.rem_euclid(PER_MINUTE))
+            .bind(call)
+            .bind(made_at.0)
+            .execute(tx.connection())
+            .await?;
+        tx.commit().await?;
+        Ok(is_heard)
     }
 }

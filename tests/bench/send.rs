@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench send [-- BATCHES]` stores approved broadcasts, lets the program send them to the simulated
 //! tenant, whose rate checks are on, and compares what it took with what 50 calls a second and 1000 a minute require
-//! of anybody. SQLite, and PostgreSQL where `TEST_POSTGRES_URL` names one. A run takes a good minute per 1000 batches.
+//! of anybody. SQLite, and PostgreSQL where `TEST_POSTGRES_URL` names one: there by one replica, and by two. A run takes a
+//! good minute per 1000 batches.
 
 #[path = "../sandbox/mod.rs"]
 mod sandbox;
@@ -39,12 +40,15 @@ fn main() -> anyhow::Result<()> {
     let batches: usize = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(1_100);
     pin_load();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let mut engines = vec![("SQLite", Engine::Sqlite)];
-    engines.extend(std::env::var("TEST_POSTGRES_URL").ok().map(|url| ("PostgreSQL", Engine::Postgres(url))));
+    let mut engines = vec![("SQLite", Engine::Sqlite, 1)];
+    if let Ok(url) = std::env::var("TEST_POSTGRES_URL") {
+        engines.push(("PostgreSQL", Engine::Postgres(url.clone()), 1));
+        engines.push(("PostgreSQL, two replicas", Engine::Postgres(url), 2));
+    }
     println!("| store | batches | took s | the limits alone | longer by | most in a second | in a minute |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
-    for (name, engine) in &engines {
-        let calls = runtime.block_on(send(engine, batches))?;
+    for (name, engine, replicas) in &engines {
+        let calls = runtime.block_on(send(engine, *replicas, batches))?;
         let took = (calls[calls.len() - 1] - calls[0]) as f64 / 1000.0;
         let least = least_ms(calls.len()) as f64 / 1000.0;
         let [second, minute] = LIMITS.map(|(_, window_ms, _)| most_within(&calls, window_ms));
@@ -62,8 +66,8 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends so many batches; the moments at which their calls arrived, in ms, in order.
-async fn send(engine: &Engine, batches: usize) -> anyhow::Result<Vec<i64>> {
+/// Lets so many replicas send so many batches; the moments at which their calls arrived, in ms, in order.
+async fn send(engine: &Engine, replicas: usize, batches: usize) -> anyhow::Result<Vec<i64>> {
     let mut company = Company::empty("x");
     for number in 0..IDS {
         company = company.person(&format!("同事{number}"), &[]);
@@ -73,7 +77,8 @@ async fn send(engine: &Engine, batches: usize) -> anyhow::Result<Vec<i64>> {
     plan_all(&tenant, &database, batches).await?;
     let mut settings = tenant.settings();
     settings.push(("PUBLIC_URL".into(), "https://bot.example.com".into()));
-    let server = Server::start(Kind::Bot, &settings, &database.url)?;
+    let start = |_| Server::start(Kind::Bot, &settings, &database.url);
+    let servers = (0..replicas).map(start).collect::<anyhow::Result<Vec<_>>>()?;
     let began = Instant::now();
     while tenant.with(|world| world.tasks.len()) < batches {
         let patience = Duration::from_secs(120) + 2 * Duration::from_millis(least_ms(batches).unsigned_abs());
@@ -89,7 +94,7 @@ async fn send(engine: &Engine, batches: usize) -> anyhow::Result<Vec<i64>> {
     if let Some(first) = other.first() {
         eprintln!("beside sending, the tenant objects {} times: {first}", other.len());
     }
-    drop(server);
+    drop(servers);
     database.remove().await?;
     tenant.close().await;
     Ok(calls)
