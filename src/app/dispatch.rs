@@ -19,7 +19,6 @@ use super::{App, LEASE, RENEW_EVERY, Step, about, audit, pace};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::batch::{Batch, BatchState, Verdict, WaitCause};
 use crate::domain::broadcast::{Broadcast, State};
-use crate::domain::hold::AWAY_MAX;
 use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::plan;
 use crate::domain::quota::Day;
@@ -29,7 +28,7 @@ use crate::store::pace::{Reserved, Ring};
 use crate::store::{StoreError, Tx};
 use crate::view::hold;
 
-/// How long after it was taken a batch is sent without looking whether it still is ours: well within [`LEASE`].
+/// How long after it was taken a batch may still be sent: well within [`LEASE`], after which it is anybody's.
 const STALE: Duration = Duration::from_secs(10);
 
 /// A wait for the pace that is worth showing; shorter ones are over before anybody looks.
@@ -81,7 +80,7 @@ pub async fn turn(app: &App) -> Result<Turn, StoreError> {
         show_waiting(app, app.now().after(wait.saturating_sub(pace::LEAD_MAX))).await?;
     }
     pace::waited(Ring::Batches, wait);
-    tokio::time::sleep(wait.saturating_sub(app.departures.lead())).await;
+    tokio::time::sleep(reserved.at.since(app.now()).saturating_sub(app.departures.lead())).await;
     Ok(Turn::Go(reserved))
 }
 
@@ -193,19 +192,9 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
         Ok(None) => return put_back(app, claim).await,
         Ok(Some(departure)) => {
             // Frozen or starved since it was taken: others may have found it without a sender, and its author decided.
-            let taken_for = app.now().since(claim.taken_at);
-            if taken_for > AWAY_MAX {
+            if app.now().since(claim.taken_at) > STALE {
+                pace::unused(app, &departure);
                 return put_back(app, claim).await;
-            }
-            if taken_for > STALE {
-                match app.store.renew_batch(claim, app.now().after(LEASE)).await {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        tracing::warn!(broadcast = %broadcast.id, seq = claim.batch.seq, "a batch was lost before its call; nothing was sent");
-                        return Err(StoreError::Conflict);
-                    }
-                    Err(_) => return put_back(app, claim).await,
-                }
             }
             let body = plan::request_body(&broadcast.content, &claim.targets);
             let answer = app.feishu.batch_send(app.now(), &body).await;
@@ -244,12 +233,12 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Back into the plan with a batch whose moment has passed: a while ago, so that it takes another turn at once, or so long
-/// ago that its author would be asked first by now, because the machine was suspended with all that watches over it or woke
-/// from a snapshot of itself.
+/// Back into the plan with a batch whose call should not be made any more: its moment in the pace has passed, or it was
+/// taken so long ago that somebody may have found it without a sender, because the machine was suspended with all that
+/// watches over it or woke from a snapshot of itself. It takes another turn at once, unless it is not ours any more.
 async fn put_back(app: &App, claim: &BatchClaim) -> Result<(), StoreError> {
     let Batch { broadcast, seq, .. } = &claim.batch;
-    tracing::warn!(%broadcast, seq, "the moment of a batch has passed; it goes back unsent");
+    tracing::warn!(%broadcast, seq, "a batch was held up before its call; it goes back unsent");
     let later = Verdict::TryAgain { cause: WaitCause::Pace, wait: Some(Duration::ZERO) };
     write(app, claim, claim.batch.clone().settle(later, None, app.now(), 0)).await?;
     app.wake_all();

@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::directory::ResolveError;
 use super::letters::{text_content, uuid};
+use super::patience::written;
 use super::request::{again, propose};
 use super::{App, LEASE, RENEW_EVERY, Step, Trouble, about, audit, pace, recall};
 use crate::domain::audit::{Deed, Entry};
@@ -150,13 +151,7 @@ async fn sample(app: &App, claim: &ErrandClaim, broadcast: &Broadcast, reserved:
     let body = plan::request_body(&broadcast.content, &targets);
     audit::sample_called(app, broadcast, claim).await?;
     let answer = match pace::depart(app, reserved).await {
-        // Held up until its moment had passed.
-        Ok(None) => {
-            let mut tx = app.store.begin().await?;
-            tx.record(audit::sample_not_called(broadcast, claim, app.now()));
-            settle(&mut tx, claim, None, Some(app.now()), app.now()).await?;
-            return tx.commit().await;
-        }
+        Ok(None) => return put_back(app, claim, broadcast).await,
         Ok(Some(departure)) => {
             let answer = app.feishu.batch_send(app.now(), &body).await;
             pace::answered(app, &departure, answer.is_ok());
@@ -190,6 +185,20 @@ async fn sample(app: &App, claim: &ErrandClaim, broadcast: &Broadcast, reserved:
     tx.record(answered);
     settle(&mut tx, claim, said.as_ref().map(|said| (said, broadcast)), again, app.now()).await?;
     tx.commit().await
+}
+
+/// Lets a sample whose moment has passed take another one. Patiently, since only this says that nothing was sent.
+async fn put_back(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result<(), StoreError> {
+    let once = async || {
+        let mut tx = app.store.begin().await?;
+        if !settle(&mut tx, claim, None, Some(app.now()), app.now()).await? {
+            return Ok(false);
+        }
+        tx.record(audit::sample_not_called(broadcast, claim, app.now()));
+        tx.commit().await?;
+        Ok(true)
+    };
+    written(app, "a sample that goes back", LEASE, once).await
 }
 
 /// A new broadcast to those of the invalid ids that Feishu knows by now. It asks for approval like any other.

@@ -225,7 +225,7 @@ impl App {
     /// Reads how far the shared clock is ahead of this machine's.
     pub async fn follow_clock(&self) -> Result<(), StoreError> {
         let Ahead { ms: ahead_ms, give_or_take_ms } = self.store.clock_ahead(|| self.clock.now()).await?;
-        // What a slow answer does not contradict is the better knowledge.
+        // What is believed stands unless the answer contradicts it: a slow one says little.
         if (self.ahead_ms.load(Ordering::Relaxed) - ahead_ms).abs() <= give_or_take_ms {
             return Ok(());
         }

@@ -54,7 +54,7 @@ impl Pace {
                 tokio::time::sleep(reserved.at.since(now())).await;
                 // All that a busy machine holds up is free at the same moment.
                 self.departures.leave(&now).await;
-                in_time(store, &reserved, &now).await
+                in_time(store, &self.departures, &reserved, &now).await
             };
             match kept.await {
                 Ok(true) => return waited(self.ring, now().since(began)),
@@ -75,9 +75,8 @@ pub fn waited(ring: Ring, wait: Duration) {
     metrics::histogram!("feishu_broadcast_pace_wait_seconds", "calls" => ring.as_str()).record(wait.as_secs_f64());
 }
 
-/// How late a call may leave before the shared pace is told: most of the 20 ms by which it keeps clear of a second, and
-/// where one process alone takes from it, which keeps its own seconds, most of the 600 ms by which it keeps clear of a
-/// minute.
+/// How late a call may be before the shared pace is told: most of the 20 ms by which it keeps clear of a second, and where
+/// one process alone takes from it, which keeps its own seconds, most of the 600 ms by which it keeps clear of a minute.
 fn late_max(store: &Store) -> Duration {
     Duration::from_millis(match store.engine() {
         Engine::Postgres => 15,
@@ -85,71 +84,87 @@ fn late_max(store: &Store) -> Duration {
     })
 }
 
-/// How much later than others a call may be on its way before the shared pace is told, where other replicas take from it.
-const LONG_ON_ITS_WAY: Duration = Duration::from_millis(50);
+/// How much of its lateness is kept from the shared pace: it stays within the 20 ms.
+const UNTOLD: Duration = Duration::from_millis(10);
 
 /// Words about one late call: where each takes longer than the one before, the last one counts.
 const TELLS_MAX: usize = 3;
 
 /// Waits until a call of `batch_send` may leave, and counts it. With a token in hand before that: calls that wait for one
-/// together would arrive together. `None` where it may not leave any more, because calls that have to keep clear of it have
-/// their moments already: it needs another one.
+/// together would arrive together. `None` where it may not leave any more, because it is late and those that have to keep
+/// clear of it have their moments already, or cannot be told: it needs another one.
 ///
 /// # Errors
-/// There is no token to be had, or the pace cannot be told: none can be made.
+/// There is no token to be had: none can be made.
 pub async fn depart(app: &App, reserved: &Reserved) -> Result<Option<Departure>, CallError> {
     app.feishu.have_token(app.now()).await?;
     // Made ready early, so as not to be late; what lies further ahead than that comes from a clock that was set back.
     tokio::time::sleep(reserved.at.since(app.now()).min(LEAD_MAX)).await;
     let number = app.departures.leave(|| app.now()).await;
     let departure = Departure { number, left: app.now(), reserved: *reserved };
-    match in_time(&app.store, reserved, || app.now()).await {
+    match in_time(&app.store, &app.departures, reserved, || app.now()).await {
         Ok(true) => return Ok(Some(departure)),
         Ok(false) => tracing::debug!("a call was held up for so long that it needs another moment"),
         Err(error) => {
             tracing::warn!(%error, "the shared pace cannot be told how late a call is; it needs another moment")
         }
     }
-    app.departures.answered(&departure, app.now(), false);
+    unused(app, &departure);
     Ok(None)
+}
+
+/// Says that a call that might have left did not.
+pub fn unused(app: &App, departure: &Departure) {
+    app.departures.ended(departure.number, departure.left, app.now(), false);
 }
 
 /// Says that a call was answered, and whether by Feishu's yes, which tells how long the way is.
 pub fn answered(app: &App, departure: &Departure, is_yes: bool) {
-    let late = app.departures.answered(departure, app.now(), is_yes);
-    if app.store.engine() == Engine::Sqlite || late <= LONG_ON_ITS_WAY {
+    let Departure { number, left, reserved } = *departure;
+    let arrived = left.after(app.departures.ended(number, left, app.now(), is_yes));
+    let late = arrived.since(reserved.at);
+    if late <= late_max(&app.store) {
         return;
     }
-    let (store, Departure { reserved, left, .. }) = (app.store.clone(), *departure);
-    // Whether the others still hear of it in time or not: it has arrived.
+    let store = app.store.clone();
     tokio::spawn(async move {
-        if let Err(error) = store.made_later(&reserved, left.after(late)).await {
-            tracing::warn!(%error, "other replicas do not know how late a call arrived");
+        if let Err(error) = store.made_later(&reserved, reserved.at.after(late.saturating_sub(UNTOLD))).await {
+            tracing::warn!(%error, "the shared pace cannot be told how late a call arrived");
         }
     });
 }
 
 /// Whether a call that leaves now is where the shared pace believes it: at its moment, or those that have to keep clear of
 /// it hear of it before they take theirs.
-async fn in_time(store: &Store, reserved: &Reserved, now: impl Fn() -> Timestamp) -> Result<bool, StoreError> {
+async fn in_time(
+    store: &Store,
+    departures: &Departures,
+    reserved: &Reserved,
+    now: impl Fn() -> Timestamp,
+) -> Result<bool, StoreError> {
     let mut told = reserved.at;
-    // Telling takes time as well: the second word says where it will be after that.
     for _ in 0..TELLS_MAX {
-        let late = now().since(told);
-        if late <= late_max(store) {
-            return Ok(true);
-        }
         let began = now();
-        told = if told == reserved.at { began } else { began.after(late) };
-        if !store.made_later(reserved, told).await? {
+        let late = began.since(told);
+        if late <= late_max(store) {
+            break;
+        }
+        // Where it will be after that.
+        told = told.after((late + departures.telling()).saturating_sub(UNTOLD));
+        if !store.makes_later(reserved, told).await? {
             return Ok(false);
         }
+        departures.told(now().since(began));
     }
     Ok(true)
 }
 
 /// A second and what the platform's clock may differ in counting it.
 const SECOND: Duration = Duration::from_millis(1005);
+
+/// How long after its start a process sends nothing: the calls of the one before it may have left late, which that one knew
+/// alone.
+pub const AFTER_START: Duration = SECOND;
 
 /// How long before its moment a batch is taken at most.
 pub const LEAD_MAX: Duration = Duration::from_millis(100);
@@ -174,12 +189,14 @@ struct Departed {
     fastest: Fastest,
     /// How long it takes lately to make a call ready: the mean, of which each new one is an eighth.
     lead: Duration,
+    /// How long it took the last time to tell the shared pace of a late call.
+    telling: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Way {
     left: Timestamp,
-    answered: Option<Timestamp>,
+    ended: Option<Timestamp>,
 }
 
 /// One call that has left.
@@ -253,8 +270,23 @@ impl Departures {
 
     /// Says that a call has ended, and whether by an answer of Feishu's, since nothing else is known to have been there
     /// and back. Returns how much longer it may have been on its way than others.
-    fn answered(&self, departure: &Departure, now: Timestamp, was_there: bool) -> Duration {
-        self.lock().answered(departure.number, now, was_there)
+    fn ended(&self, number: u64, left: Timestamp, now: Timestamp, was_there: bool) -> Duration {
+        let mut departed = self.lock();
+        departed.ended(number, now);
+        let way = now.since(left);
+        if was_there {
+            departed.fastest.count(way);
+        }
+        departed.longer_than_others(way)
+    }
+
+    /// How long it took lately to tell the shared pace of a late call.
+    fn telling(&self) -> Duration {
+        self.lock().telling
+    }
+
+    fn told(&self, took: Duration) {
+        self.lock().telling = took.min(LEAD_MAX);
     }
 
     fn lock(&self) -> MutexGuard<'_, Departed> {
@@ -270,6 +302,7 @@ impl Departed {
             calls: VecDeque::with_capacity(per_second),
             fastest: Fastest::default(),
             lead: Duration::ZERO,
+            telling: Duration::ZERO,
         }
     }
 
@@ -281,9 +314,9 @@ impl Departed {
     }
 
     fn latest_arrival(&self, call: &Way, now: Timestamp) -> Timestamp {
-        let way = call.answered.unwrap_or(now).since(call.left);
+        let way = call.ended.unwrap_or(now).since(call.left);
         let late = self.longer_than_others(way);
-        call.left.after(if call.answered.is_some() { late } else { late.min(LATE_MAX) })
+        call.left.after(if call.ended.is_some() { late } else { late.min(LATE_MAX) })
     }
 
     fn longer_than_others(&self, way: Duration) -> Duration {
@@ -294,21 +327,17 @@ impl Departed {
         while self.calls.len() >= self.per_second {
             self.calls.pop_front();
         }
-        self.calls.push_back(Way { left: now, answered: None });
+        self.calls.push_back(Way { left: now, ended: None });
         self.count += 1;
         self.count
     }
 
-    fn answered(&mut self, number: u64, now: Timestamp, was_there: bool) -> Duration {
+    fn ended(&mut self, number: u64, now: Timestamp) {
         let back = usize::try_from(self.count - number).unwrap_or(usize::MAX);
         let place = self.calls.len().checked_sub(1).and_then(|last| last.checked_sub(back));
-        let Some(call) = place.and_then(|place| self.calls.get_mut(place)) else { return Duration::ZERO };
-        call.answered = Some(now);
-        let way = now.since(call.left);
-        if was_there {
-            self.fastest.count(way);
+        if let Some(call) = place.and_then(|place| self.calls.get_mut(place)) {
+            call.ended = Some(now);
         }
-        self.longer_than_others(way)
     }
 }
 
@@ -320,49 +349,63 @@ mod tests {
         Timestamp(1_000_000 + ms)
     }
 
+    /// Says that a call that left at zero was answered.
+    fn answered(departures: &Departures, number: u64, ms: i64, was_there: bool) -> Duration {
+        departures.ended(number, at(0), at(ms), was_there)
+    }
+
     /// Fifty calls that leave together and are answered 10 ms later, but for the first, which takes `first_ms`.
-    fn fifty(first_ms: i64) -> Departed {
-        let mut departed = Departed::new(50);
-        let calls: Vec<u64> = (0..50).map(|_| departed.leave(at(0))).collect();
+    fn fifty(first_ms: i64) -> Departures {
+        let departures = Departures::new(50);
+        let calls: Vec<u64> = (0..50).map(|_| departures.lock().leave(at(0))).collect();
         for call in &calls[1..] {
-            departed.answered(*call, at(10), true);
+            answered(&departures, *call, 10, true);
         }
         if first_ms < i64::MAX {
-            departed.answered(calls[0], at(first_ms), true);
+            answered(&departures, calls[0], first_ms, true);
         }
-        departed
+        departures
+    }
+
+    fn wait(departures: &Departures, ms: i64) -> Duration {
+        departures.lock().wait(at(ms))
     }
 
     #[test]
     fn the_call_fifty_calls_later_leaves_a_second_after_the_latest_moment_of_arrival() {
-        assert_eq!(fifty(10).wait(at(600)), Duration::from_millis(405));
-        assert_eq!(fifty(110).wait(at(600)), Duration::from_millis(505), "a late answer may mean a late arrival");
-        assert_eq!(fifty(10).wait(at(1005)), Duration::ZERO);
+        assert_eq!(wait(&fifty(10), 600), Duration::from_millis(405));
+        assert_eq!(wait(&fifty(110), 600), Duration::from_millis(505), "a late answer may mean a late arrival");
+        assert_eq!(wait(&fifty(10), 1005), Duration::ZERO);
     }
 
     #[test]
     fn a_call_that_was_long_on_its_way_counts_from_its_arrival() {
-        assert_eq!(fifty(2510).wait(at(2510)), Duration::from_millis(995));
-        assert_eq!(fifty(2510).wait(at(3505)), Duration::ZERO);
+        assert_eq!(wait(&fifty(2510), 2510), Duration::from_millis(995));
+        assert_eq!(wait(&fifty(2510), 3505), Duration::ZERO);
     }
 
     #[test]
     fn a_call_that_is_never_answered_holds_the_others_for_a_second_at_most() {
-        assert_eq!(fifty(i64::MAX).wait(at(1004)), Duration::from_millis(995));
-        assert_eq!(fifty(i64::MAX).wait(at(2005)), Duration::ZERO);
+        assert_eq!(wait(&fifty(i64::MAX), 1004), Duration::from_millis(995));
+        assert_eq!(wait(&fifty(i64::MAX), 2005), Duration::ZERO);
     }
 
     #[test]
     fn what_never_reached_feishu_says_nothing_about_the_way_there() {
-        let mut departed = fifty(10);
-        let refused = departed.leave(at(1005));
-        departed.answered(refused, at(1005), false);
-        assert_eq!(
-            departed.wait(at(1005)),
-            Duration::ZERO,
-            "a call that has an answer for free does not slow the others"
-        );
-        assert_eq!(departed.fastest.get(), Some(Duration::from_millis(10)));
+        let departures = fifty(10);
+        let refused = departures.lock().leave(at(1005));
+        departures.ended(refused, at(1005), at(1005), false);
+        assert_eq!(departures.lock().fastest.get(), Some(Duration::from_millis(10)));
+        assert_eq!(wait(&departures, 1005), Duration::ZERO, "a call that has its answer for free slows no other");
+    }
+
+    #[test]
+    fn one_whose_answer_comes_after_many_others_is_late_all_the_same() {
+        let departures = fifty(10);
+        for _ in 0..60 {
+            departures.lock().leave(at(1005));
+        }
+        assert_eq!(answered(&departures, 1, 1500, true), Duration::from_millis(1490));
     }
 
     #[test]
@@ -384,6 +427,6 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_stops_nobody() {
-        assert_eq!(fifty(10).wait(at(-60_000)), Duration::ZERO);
+        assert_eq!(wait(&fifty(10), -60_000), Duration::ZERO);
     }
 }

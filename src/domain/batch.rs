@@ -170,7 +170,7 @@ pub struct Batch {
     pub ids: usize,
     /// People behind them, as far as known.
     pub heads: u64,
-    /// Calls made so far.
+    /// How often it was taken for a call so far.
     pub attempts: i64,
     pub not_before: Timestamp,
     pub outcome: Outcome,
@@ -242,7 +242,12 @@ impl Batch {
             Verdict::TryAgain { cause, wait } => {
                 // Nobody sees a wait that is none.
                 self.outcome.waiting = (wait != Some(Duration::ZERO)).then_some(cause);
-                self.outcome.turned_away = if cause == WaitCause::Credentials { turned_away + 1 } else { 0 };
+                self.outcome.turned_away = match cause {
+                    WaitCause::Credentials => turned_away + 1,
+                    // No call was made.
+                    WaitCause::Pace => turned_away,
+                    _ => 0,
+                };
                 self.not_before = now.after(retry_wait(self.attempts, wait, jitter));
                 BatchState::Planned
             }

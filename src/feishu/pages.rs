@@ -4,6 +4,8 @@
 //! between two pages and show an item twice; whoever minds takes the second away. Source: the paging parameters of the
 //! contact v3 pages.
 
+use std::time::{Duration, Instant};
+
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -21,6 +23,16 @@ const PAGE_SIZE: &str = "50";
 pub(super) enum By<'a> {
     App(Timestamp),
     Person(Timestamp, &'a SecretString),
+}
+
+impl By<'_> {
+    /// The same a while later.
+    fn after(self, wait: Duration) -> Self {
+        match self {
+            Self::App(now) => Self::App(now.after(wait)),
+            Self::Person(now, token) => Self::Person(now.after(wait), token),
+        }
+    }
 }
 
 /// What was read of a list.
@@ -63,6 +75,7 @@ impl Feishu {
         pages_max: usize,
         item: impl Fn(&Value) -> Option<T>,
     ) -> Result<Listed<T>, PageError> {
+        let began = Instant::now();
         let mut items = vec![];
         let (mut cut, mut page_token) = (None, String::new());
         for page in 0..pages_max {
@@ -70,7 +83,8 @@ impl Feishu {
             if !page_token.is_empty() {
                 ask = ask.with("page_token", &page_token);
             }
-            let answer = self.ask_page(by, &ask).await.map_err(|error| PageError { error, page })?;
+            let answer =
+                self.ask_page(by.after(began.elapsed()), &ask).await.map_err(|error| PageError { error, page })?;
             let listed = ask.call.items().iter().flat_map(|part| list(&answer.body, part));
             items.extend(listed.filter_map(&item));
             if answer.body.pointer("/data/has_more").and_then(Value::as_bool) != Some(true) {

@@ -176,9 +176,10 @@ impl Slot {
                 Self { held: Some(held), attempts, ..Self::default() }
             }
             Err(error) => {
+                // From its end: one that hung is not asked again by whoever comes next.
                 let pause = match error.class() {
                     Class::FixSetup => SETUP_PAUSE,
-                    Class::Retry { after: Some(asked) } => took + asked,
+                    Class::Retry { after: Some(asked) } => asked,
                     // 1, 2, 4 … seconds.
                     Class::Retry { after: None } | Class::Reauthenticate | Class::Permanent | Class::Unknown => {
                         Duration::from_secs(1 << self.failures.min(5)).min(RENEW_PAUSE_MAX)
@@ -189,7 +190,7 @@ impl Slot {
                     attempts,
                     failures: self.failures.saturating_add(1),
                     failure: Some(Arc::new(error)),
-                    quiet_until: Some(now.after(pause)),
+                    quiet_until: Some(now.after(took + pause)),
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The pace that all replicas share: a call takes its moment from here before it is made.
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError};
 use crate::domain::ids::Timestamp;
@@ -94,9 +94,9 @@ impl Store {
         Ok(Reserved { ring, call, at })
     }
 
-    /// Says that a call is made later than it might have been: the one a second's calls behind it keeps its distance from
-    /// that moment. Returns whether it hears of it, and has not taken its own yet.
-    pub async fn made_later(&self, reserved: &Reserved, made_at: Timestamp) -> Result<bool, StoreError> {
+    /// Says that a call will be made later than it might have been, so that the one a second's calls behind it keeps its
+    /// distance from that moment. Returns whether it hears of it, and has not taken its own yet.
+    pub async fn makes_later(&self, reserved: &Reserved, made_at: Timestamp) -> Result<bool, StoreError> {
         let Reserved { ring, call, .. } = *reserved;
         let mut tx = self.begin().await?;
         // Whoever counts next waits for this transaction, and reads what it leaves.
@@ -105,14 +105,25 @@ impl Store {
             .fetch_one(tx.connection())
             .await?;
         let is_heard = row.try_get::<i64, _>("calls")? < call + ring.per_second();
-        sqlx::query("update pace set made_at = $4 where ring = $1 and slot = $2 and call = $3 and made_at < $4")
-            .bind(ring.as_str())
-            .bind(call.rem_euclid(PER_MINUTE))
-            .bind(call)
-            .bind(made_at.0)
-            .execute(tx.connection())
-            .await?;
+        move_to(tx.connection(), reserved, made_at).await?;
         tx.commit().await?;
         Ok(is_heard)
     }
+
+    /// Says that a call was made later than it might have been, to whoever takes a moment from here on.
+    pub async fn made_later(&self, reserved: &Reserved, made_at: Timestamp) -> Result<(), StoreError> {
+        move_to(&mut *self.writer().await?, reserved, made_at).await
+    }
+}
+
+/// Never back: a call is where the latest word about it says.
+async fn move_to(connection: &mut AnyConnection, reserved: &Reserved, made_at: Timestamp) -> Result<(), StoreError> {
+    sqlx::query("update pace set made_at = $4 where ring = $1 and slot = $2 and call = $3 and made_at < $4")
+        .bind(reserved.ring.as_str())
+        .bind(reserved.call.rem_euclid(PER_MINUTE))
+        .bind(reserved.call)
+        .bind(made_at.0)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
