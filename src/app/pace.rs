@@ -221,6 +221,9 @@ impl Fastest {
     /// Ways that are counted together: the shortest of them is forgotten after twice as many.
     const OF: u32 = 250;
 
+    /// Ways that are enough to tell.
+    const ENOUGH: u32 = 10;
+
     fn count(&mut self, way: Duration) {
         self.now = Some(self.now.map_or(way, |now| now.min(way)));
         self.counted += 1;
@@ -229,8 +232,12 @@ impl Fastest {
         }
     }
 
-    fn get(&self) -> Option<Duration> {
-        [self.now, self.before].into_iter().flatten().min()
+    /// Zero as long as too few were seen: the first calls go over fresh connections, and say nothing about the others.
+    fn get(&self) -> Duration {
+        if self.before.is_none() && self.counted < Self::ENOUGH {
+            return Duration::ZERO;
+        }
+        [self.now, self.before].into_iter().flatten().min().unwrap_or_default()
     }
 }
 
@@ -320,7 +327,7 @@ impl Departed {
     }
 
     fn longer_than_others(&self, way: Duration) -> Duration {
-        self.fastest.get().map_or(Duration::ZERO, |fastest| way.saturating_sub(fastest))
+        way.saturating_sub(self.fastest.get())
     }
 
     fn leave(&mut self, now: Timestamp) -> u64 {
@@ -395,7 +402,7 @@ mod tests {
         let departures = fifty(10);
         let refused = departures.lock().leave(at(1005));
         departures.ended(refused, at(1005), at(1005), false);
-        assert_eq!(departures.lock().fastest.get(), Some(Duration::from_millis(10)));
+        assert_eq!(departures.lock().fastest.get(), Duration::from_millis(10));
         assert_eq!(wait(&departures, 1005), Duration::ZERO, "a call that has its answer for free slows no other");
     }
 
@@ -409,11 +416,18 @@ mod tests {
     }
 
     #[test]
+    fn the_first_calls_may_have_arrived_as_late_as_they_were_answered() {
+        let departures = Departures::new(50);
+        let first = departures.lock().leave(at(0));
+        assert_eq!(answered(&departures, first, 40, true), Duration::from_millis(40));
+    }
+
+    #[test]
     fn a_way_that_was_short_once_is_forgotten() {
         let mut fastest = Fastest::default();
         fastest.count(Duration::from_millis(1));
         (0..2 * Fastest::OF).for_each(|_| fastest.count(Duration::from_millis(80)));
-        assert_eq!(fastest.get(), Some(Duration::from_millis(80)));
+        assert_eq!(fastest.get(), Duration::from_millis(80));
     }
 
     #[test]
