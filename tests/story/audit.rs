@@ -28,8 +28,10 @@ pub async fn agrees_with_the_ledger(stage: &Stage) -> anyhow::Result<()> {
     for row in &rows {
         all.entry(row["broadcast"].as_str().unwrap_or_default()).or_default().push(row);
     }
-    for broadcast in stage.rows("select id, state from broadcasts").await? {
+    for broadcast in stage.rows("select id, state, doc from broadcasts").await? {
         let (id, state): (String, String) = (broadcast.try_get("id")?, broadcast.try_get("state")?);
+        // A story may have made it unreadable.
+        let doc: Value = serde_json::from_str(broadcast.try_get("doc")?).unwrap_or_default();
         let rows = all.get(id.as_str()).with_context(|| format!("nothing is written down of {id}"))?;
         let times = |deed: &str| rows.iter().filter(|row| row["deed"] == deed).count();
         ensure!(times("proposed") == 1, "{id} was proposed {} times", times("proposed"));
@@ -42,6 +44,13 @@ pub async fn agrees_with_the_ledger(stage: &Stage) -> anyhow::Result<()> {
         let stopped = times("command-recalled") + times("recalled");
         let why = |deed: &str| times(deed) > 0 || (deed == "cancelled" && stopped > 0);
         ensure!(needed.is_none_or(why), "{id} is {state}, and nobody wrote down why");
+        let approved_at = doc["approvals"].as_array().into_iter().flatten().filter_map(|by| by["at"].as_i64()).max();
+        if needed == Some("approved") && state != "scheduled" && approved_at < doc["send_at"].as_i64() {
+            ensure!(times("due") + times("went-on") > 0, "{id} is {state}, and nobody wrote down that its time came");
+        }
+        if doc["wave"]["over"] == true {
+            ensure!(times("wave-arrived") + times("went-on") > 0, "{id}: nobody wrote down why the rest followed");
+        }
     }
     for batch in stage.rows("select broadcast, seq, state, attempts, outcome from batches").await? {
         let (id, seq): (String, i64) = (batch.try_get("broadcast")?, batch.try_get("seq")?);
@@ -52,6 +61,12 @@ pub async fn agrees_with_the_ledger(stage: &Stage) -> anyhow::Result<()> {
         let under_way = i64::from(state == "sending");
         ensure!(about("called") as i64 == attempts, "{id} {seq}: {attempts} calls, {} written down", about("called"));
         ensure!(ended as i64 == attempts - under_way, "{id} {seq}: {ended} ends of {attempts} calls");
+        if state == "taken-as-sent" {
+            ensure!(
+                rows.iter().any(|row| row["deed"] == "settled"),
+                "{id} {seq}: nobody wrote down who took it as sent"
+            );
+        }
         if state == "accepted" {
             let outcome: Value = serde_json::from_str(batch.try_get::<&str, _>("outcome")?)?;
             let receipt = &outcome["message_id"];
