@@ -336,6 +336,28 @@ async fn a_batch_that_leaves_late_keeps_those_behind_it_at_a_distance() {
     }
 }
 
+/// One that was answered late may have arrived late.
+#[tokio::test]
+async fn a_batch_whose_answer_is_late_keeps_those_behind_it_at_a_distance() {
+    story(async |stage| {
+        let to = stage.person("陈晨").open_id;
+        stage.propose("王芳", &format!("/broadcast {to} 路上慢了")).await?;
+        press(stage, "赵磊", "approve").await?;
+        stage.tenant.fault(Fault::wire("batch_send", When::AfterAccept, Wire::SlowBody(Duration::from_millis(800))));
+        let taken = dispatch::next(&stage.bot.app).await?.context("there is a batch")?;
+        let [(call, at)] = moments(stage).await?.try_into().expect("one call");
+        dispatch::send(&stage.bot.app, taken).await?;
+        stage.settle().await?;
+        let began = Instant::now();
+        while moments(stage).await?[0] < (call, at + 700) {
+            ensure!(began.elapsed() < PATIENCE, "nobody was told");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_batch_that_is_late_for_those_behind_it_takes_another_moment() {
     if no_postgres() {
