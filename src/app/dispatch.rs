@@ -28,8 +28,8 @@ use crate::store::pace::{Reserved, Ring};
 use crate::store::{StoreError, Tx};
 use crate::view::hold;
 
-/// How long after it was taken a batch may still be sent: well within [`LEASE`], after which it is anybody's.
-const STALE: Duration = Duration::from_secs(10);
+/// How long after it was taken a batch may still be sent: well within [`LEASE`], after which it counts as without a sender.
+pub(super) const STALE: Duration = Duration::from_secs(30);
 
 /// A wait for the pace that is worth showing; shorter ones are over before anybody looks.
 const SHOWN_FROM: Duration = Duration::from_secs(3);
@@ -198,7 +198,7 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
             }
             let body = plan::request_body(&broadcast.content, &claim.targets);
             let answer = app.feishu.batch_send(app.now(), &body).await;
-            pace::answered(app, &departure, answer.is_ok());
+            pace::ended(app, &departure, &answer);
             answer
         }
         Err(error) => Err(error.into()),
@@ -234,8 +234,8 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
 }
 
 /// Back into the plan with a batch whose call should not be made any more: its moment in the pace has passed, or it was
-/// taken so long ago that somebody may have found it without a sender, because the machine was suspended with all that
-/// watches over it or woke from a snapshot of itself. It takes another turn at once, unless it is not ours any more.
+/// taken so long ago that somebody may have found it without a sender: the store or the token took very long, or the machine
+/// was suspended with all that watches over it, or woke from a snapshot of itself. It takes another turn at once, unless it is not ours any more.
 async fn put_back(app: &App, claim: &BatchClaim) -> Result<(), StoreError> {
     let Batch { broadcast, seq, .. } = &claim.batch;
     tracing::warn!(%broadcast, seq, "a batch was held up before its call; it goes back unsent");

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use tracing::Instrument;
 
 use super::directory::ResolveError;
+use super::dispatch::STALE;
 use super::letters::{text_content, uuid};
 use super::patience::written;
 use super::request::{again, propose};
@@ -147,14 +148,20 @@ async fn run(app: &App, claim: ErrandClaim, reserved: Option<Reserved>) -> Resul
 
 /// The very content, by the very call, to one person.
 async fn sample(app: &App, claim: &ErrandClaim, broadcast: &Broadcast, reserved: &Reserved) -> Result<(), StoreError> {
+    let began = app.now();
     let targets = Targets { open_ids: vec![claim.person.clone()], ..Targets::default() };
     let body = plan::request_body(&broadcast.content, &targets);
     audit::sample_called(app, broadcast, claim).await?;
     let answer = match pace::depart(app, reserved).await {
         Ok(None) => return put_back(app, claim, broadcast).await,
+        // Frozen since it was taken: its person may have been told that nobody knows.
+        Ok(Some(departure)) if app.now().since(began) > STALE => {
+            pace::unused(app, &departure);
+            return put_back(app, claim, broadcast).await;
+        }
         Ok(Some(departure)) => {
             let answer = app.feishu.batch_send(app.now(), &body).await;
-            pace::answered(app, &departure, answer.is_ok());
+            pace::ended(app, &departure, &answer);
             answer
         }
         Err(error) => Err(error.into()),

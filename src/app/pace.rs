@@ -12,7 +12,8 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::App;
 use crate::domain::ids::Timestamp;
-use crate::feishu::error::CallError;
+use crate::feishu::batch::Accepted;
+use crate::feishu::error::{CallError, SendError};
 use crate::store::pace::{Reserved, Ring};
 use crate::store::{Engine, Store, StoreError};
 
@@ -52,8 +53,7 @@ impl Pace {
             let kept = async {
                 let reserved = store.reserve_call(self.ring, now()).await?;
                 tokio::time::sleep(reserved.at.since(now())).await;
-                // All that a busy machine holds up is free at the same moment.
-                self.departures.leave(&now).await;
+                self.leave(&now).await;
                 in_time(store, &self.departures, &reserved, &now).await
             };
             match kept.await {
@@ -65,8 +65,14 @@ impl Pace {
                 }
             }
         }
-        self.departures.leave(&now).await;
+        self.leave(&now).await;
         waited(self.ring, now().since(began));
+    }
+
+    /// All that a busy machine holds up is free at the same moment. How long these calls are on their way nobody asks.
+    async fn leave(&self, now: impl Fn() -> Timestamp) {
+        let (number, left) = self.departures.leave(now).await;
+        self.departures.ended(number, left, left, false);
     }
 }
 
@@ -100,8 +106,8 @@ pub async fn depart(app: &App, reserved: &Reserved) -> Result<Option<Departure>,
     app.feishu.have_token(app.now()).await?;
     // Made ready early, so as not to be late; what lies further ahead than that comes from a clock that was set back.
     tokio::time::sleep(reserved.at.since(app.now()).min(LEAD_MAX)).await;
-    let number = app.departures.leave(|| app.now()).await;
-    let departure = Departure { number, left: app.now(), reserved: *reserved };
+    let (number, left) = app.departures.leave(|| app.now()).await;
+    let departure = Departure { number, left, reserved: *reserved };
     match in_time(&app.store, &app.departures, reserved, || app.now()).await {
         Ok(true) => return Ok(Some(departure)),
         Ok(false) => tracing::debug!("a call was held up for so long that it needs another moment"),
@@ -115,13 +121,19 @@ pub async fn depart(app: &App, reserved: &Reserved) -> Result<Option<Departure>,
 
 /// Says that a call that might have left did not.
 pub fn unused(app: &App, departure: &Departure) {
-    app.departures.ended(departure.number, departure.left, app.now(), false);
+    app.departures.ended(departure.number, departure.left, departure.left, false);
 }
 
-/// Says that a call was answered, and whether by Feishu's yes, which tells how long the way is.
-pub fn answered(app: &App, departure: &Departure, is_yes: bool) {
+/// Says that a call has ended. Feishu's yes tells how long the way is; where nothing was sent, there was none, and where
+/// nothing came back, it is not waited for longer than for one that is still open.
+pub fn ended(app: &App, departure: &Departure, answer: &Result<Accepted, SendError>) {
     let Departure { number, left, reserved } = *departure;
-    let arrived = left.after(app.departures.ended(number, left, app.now(), is_yes));
+    let until = match answer {
+        Err(SendError::NoToken(_) | SendError::NotSent(_)) => return unused(app, departure),
+        Err(SendError::Unanswered(_)) => app.now().min(left.after(LATE_MAX)),
+        Ok(_) | Err(SendError::Answered(_) | SendError::NoReceipt { .. }) => app.now(),
+    };
+    let arrived = left.after(app.departures.ended(number, left, until, answer.is_ok()));
     let late = arrived.since(reserved.at);
     if late <= late_max(&app.store) {
         return;
@@ -142,7 +154,7 @@ async fn in_time(
     reserved: &Reserved,
     now: impl Fn() -> Timestamp,
 ) -> Result<bool, StoreError> {
-    let mut told = reserved.at;
+    let (mut told, mut telling) = (reserved.at, departures.telling());
     for _ in 0..TELLS_MAX {
         let began = now();
         let late = began.since(told);
@@ -150,21 +162,18 @@ async fn in_time(
             break;
         }
         // Where it will be after that.
-        told = told.after((late + departures.telling()).saturating_sub(UNTOLD));
+        told = told.after((late + telling).saturating_sub(UNTOLD));
         if !store.makes_later(reserved, told).await? {
             return Ok(false);
         }
-        departures.told(now().since(began));
+        telling = now().since(began);
+        departures.told(telling);
     }
     Ok(true)
 }
 
 /// A second and what the platform's clock may differ in counting it.
 const SECOND: Duration = Duration::from_millis(1005);
-
-/// How long after its start a process sends nothing: the calls of the one before it may have left late, which that one knew
-/// alone.
-pub const AFTER_START: Duration = SECOND;
 
 /// How long before its moment a batch is taken at most.
 pub const LEAD_MAX: Duration = Duration::from_millis(100);
@@ -182,6 +191,8 @@ pub struct Departures(Mutex<Departed>);
 struct Departed {
     /// Calls in any second.
     per_second: usize,
+    /// When this process began to send, where another one may have sent before it.
+    began: Option<Timestamp>,
     /// How many have left in all.
     count: u64,
     /// The last ones, oldest first.
@@ -248,19 +259,25 @@ impl Departures {
     }
 
     /// Waits until the next call may leave, and counts it.
-    async fn leave(&self, now: impl Fn() -> Timestamp) -> u64 {
+    async fn leave(&self, now: impl Fn() -> Timestamp) -> (u64, Timestamp) {
         loop {
             let wait = {
                 let mut departed = self.lock();
                 let now = now();
                 let wait = departed.wait(now);
                 if wait.is_zero() {
-                    return departed.leave(now);
+                    return (departed.leave(now), now);
                 }
                 wait
             };
             tokio::time::sleep(wait).await;
         }
+    }
+
+    /// Says when this process began: for a second nothing leaves, since the calls of the one before it may have left late,
+    /// which that one knew alone.
+    pub fn begin(&self, now: Timestamp) {
+        self.lock().began = Some(now);
     }
 
     /// How long before its moment a call is made ready, so that it leaves at it. What is late each time by as much would
@@ -293,7 +310,7 @@ impl Departures {
     }
 
     fn told(&self, took: Duration) {
-        self.lock().telling = took.min(LEAD_MAX);
+        self.lock().telling = took.min(LATE_MAX);
     }
 
     fn lock(&self) -> MutexGuard<'_, Departed> {
@@ -305,6 +322,7 @@ impl Departed {
     fn new(per_second: usize) -> Self {
         Self {
             per_second,
+            began: None,
             count: 0,
             calls: VecDeque::with_capacity(per_second),
             fastest: Fastest::default(),
@@ -315,7 +333,8 @@ impl Departed {
 
     fn wait(&self, now: Timestamp) -> Duration {
         let bound = self.calls.len().checked_sub(self.per_second).and_then(|place| self.calls.get(place));
-        let wait = bound.map_or(Duration::ZERO, |call| self.latest_arrival(call, now).after(SECOND).since(now));
+        let bound = bound.map(|call| self.latest_arrival(call, now)).max(self.began);
+        let wait = bound.map_or(Duration::ZERO, |bound| bound.after(SECOND).since(now));
         // Longer than a call can need, it comes from a clock that has been set back.
         if wait > SECOND + LATE_MAX { Duration::ZERO } else { wait }
     }
@@ -413,6 +432,24 @@ mod tests {
             departures.lock().leave(at(1005));
         }
         assert_eq!(answered(&departures, 1, 1500, true), Duration::from_millis(1490));
+    }
+
+    #[test]
+    fn nothing_leaves_in_the_first_second_of_a_process() {
+        let departures = Departures::new(50);
+        departures.begin(at(0));
+        assert_eq!(wait(&departures, 400), Duration::from_millis(605));
+        assert_eq!(wait(&departures, 1005), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn calls_whose_answers_nobody_asks_for_keep_a_second_and_no_more() {
+        let pace = Pace::new(Ring::Talk);
+        for ms in (0..45).map(|call| 20 * call) {
+            pace.leave(|| at(ms)).await;
+        }
+        assert_eq!(wait(&pace.departures, 1000), Duration::from_millis(5));
+        assert_eq!(wait(&pace.departures, 1005), Duration::ZERO);
     }
 
     #[test]

@@ -8,32 +8,39 @@ use crate::domain::batch::Batch;
 use crate::domain::ids::BroadcastId;
 
 #[derive(Default)]
-pub struct UnderWay(Mutex<HashSet<(BroadcastId, i64)>>);
+pub struct UnderWay(Mutex<HashSet<Call>>);
+
+/// A batch that went back and was taken anew is another call: broadcast, batch, attempt.
+type Call = (BroadcastId, i64, i64);
 
 /// One of them, until it is dropped.
 pub struct Sending<'a> {
     all: &'a UnderWay,
-    batch: (BroadcastId, i64),
+    call: Call,
 }
 
 impl UnderWay {
     pub fn begin(&self, batch: &Batch) -> Sending<'_> {
-        let batch = (batch.broadcast.clone(), batch.seq);
-        self.lock().insert(batch.clone());
-        Sending { all: self, batch }
+        let call = call(batch);
+        self.lock().insert(call.clone());
+        Sending { all: self, call }
     }
 
     pub fn has(&self, batch: &Batch) -> bool {
-        self.lock().contains(&(batch.broadcast.clone(), batch.seq))
+        self.lock().contains(&call(batch))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<(BroadcastId, i64)>> {
+    fn lock(&self) -> MutexGuard<'_, HashSet<Call>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn call(batch: &Batch) -> Call {
+    (batch.broadcast.clone(), batch.seq, batch.attempts)
+}
+
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
-        self.all.lock().remove(&self.batch);
+        self.all.lock().remove(&self.call);
     }
 }

@@ -12,8 +12,7 @@ use tokio::task::JoinSet;
 
 use super::dispatch::Turn;
 use super::{
-    App, Step, cards, dispatch, errands, gauges, inbox, letters, life, pace, progress, recall, rosters, rules, tidy,
-    tighten,
+    App, Step, cards, dispatch, errands, gauges, inbox, letters, life, progress, recall, rosters, rules, tidy, tighten,
 };
 use crate::store::StoreError;
 
@@ -63,6 +62,7 @@ pub struct Workers {
 
 impl Workers {
     pub fn start(app: &Arc<App>) -> Self {
+        app.departures.begin(app.now());
         let (stop, stopped) = watch::channel(false);
         let mut loops = JoinSet::new();
         let mut add = |kind: Kind, count: usize| {
@@ -210,10 +210,6 @@ async fn with_replicas(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
 /// wait for a turn, never a batch that was taken.
 async fn dispatch_side_by_side(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let mut sends = JoinSet::new();
-    tokio::select! {
-        () = tokio::time::sleep(pace::AFTER_START) => {}
-        _ = stopped.changed() => return,
-    }
     while !*stopped.borrow() {
         while sends.len() >= SENDS_MAX {
             sends.join_next().await;

@@ -60,8 +60,10 @@ impl Feishu {
         pages_max: usize,
         item: impl Fn(&Value) -> Option<T>,
     ) -> Result<Listed<T>, CallError> {
+        let began = Instant::now();
         match self.list_once(by, ask, pages_max, &item).await {
             Err(PageError { error, page }) if page > 0 && matches!(error.code(), Some(40012 | 48001)) => {
+                let by = by.after(began.elapsed());
                 self.list_once(by, ask, pages_max, &item).await.map_err(|PageError { error, .. }| error)
             }
             listed => listed.map_err(|PageError { error, .. }| error),

@@ -442,7 +442,7 @@ async fn a_sender_that_vanished_without_a_restart_is_a_doubt_too() {
 #[tokio::test]
 async fn a_sender_that_was_frozen_sends_nothing_and_gives_back_what_still_is_its_own() {
     story(async |stage| {
-        for (frozen, is_its_own) in [(Duration::from_secs(20), true), (HOUR / 20, false)] {
+        for (frozen, is_its_own) in [(Duration::from_secs(30), true), (HOUR / 20, false)] {
             proposal(stage, "王芳", "站住了").await?;
             press(stage, "赵磊", "approve").await?;
             let before = stage.tenant.calls_to("batch_send").len();

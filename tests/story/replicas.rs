@@ -326,9 +326,17 @@ async fn a_batch_that_leaves_late_keeps_those_behind_it_at_a_distance() {
             let taken = dispatch::next(app).await?.context("there is a batch")?;
             let [(call, at)] = moments(stage).await?.try_into().expect("one call");
             stage.tenant.later(Duration::from_millis(held_up)).await;
-            dispatch::send(app, taken).await?;
-            stage.settle().await?;
-            let [(same, told)] = moments(stage).await?.try_into().expect("one call");
+            let open = Wire::SlowBody(Duration::from_secs(3));
+            stage.tenant.fault(Fault::wire("batch_send", When::AfterAccept, open));
+            let meanwhile = async {
+                while stage.tenant.calls_to("batch_send").is_empty() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                moments(stage).await
+            };
+            let (sent, seen) = tokio::join!(dispatch::send(app, taken), meanwhile);
+            sent?;
+            let [(same, told)] = seen?.try_into().expect("one call");
             ensure!(same == call && told >= at + i64::try_from(held_up)? - 10, "nobody was told: {at} and {told}");
             Ok(())
         })
