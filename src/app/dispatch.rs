@@ -234,8 +234,9 @@ async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
 }
 
 /// Back into the plan with a batch whose call should not be made any more: its moment in the pace has passed, or it was
-/// taken so long ago that somebody may have found it without a sender: the store or the token took very long, or the machine
-/// was suspended with all that watches over it, or woke from a snapshot of itself. It takes another turn at once, unless it is not ours any more.
+/// taken so long ago that somebody may have found it without a sender. The store or the token took very long, or the
+/// machine was suspended with all that watches over it, or woke from a snapshot of itself. It takes another turn at once,
+/// unless it is not ours any more.
 async fn put_back(app: &App, claim: &BatchClaim) -> Result<(), StoreError> {
     let Batch { broadcast, seq, .. } = &claim.batch;
     tracing::warn!(%broadcast, seq, "a batch was held up before its call; it goes back unsent");

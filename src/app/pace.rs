@@ -93,7 +93,8 @@ fn late_max(store: &Store) -> Duration {
 /// How much of its lateness is kept from the shared pace: it stays within the 20 ms.
 const UNTOLD: Duration = Duration::from_millis(10);
 
-/// Words about one late call: where each takes longer than the one before, the last one counts.
+/// Words about one late call. Where each takes longer than the one before, the call leaves after the last one: a store that
+/// grows slower all the time must not keep it for ever.
 const TELLS_MAX: usize = 3;
 
 /// Waits until a call of `batch_send` may leave, and counts it. With a token in hand before that: calls that wait for one
