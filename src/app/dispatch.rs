@@ -23,13 +23,12 @@ use crate::domain::ids::{BroadcastId, Timestamp};
 use crate::domain::plan;
 use crate::domain::quota::Day;
 use crate::domain::report::Report;
+use crate::feishu::batch::Accepted;
+use crate::feishu::error::SendError;
 use crate::store::batches::BatchClaim;
 use crate::store::pace::{Reserved, Ring};
 use crate::store::{StoreError, Tx};
 use crate::view::hold;
-
-/// How long after it was taken a batch may still be sent: well within [`LEASE`], after which it counts as without a sender.
-pub(super) const STALE: Duration = Duration::from_secs(30);
 
 /// A wait for the pace that is worth showing; shorter ones are over before anybody looks.
 const SHOWN_FROM: Duration = Duration::from_secs(3);
@@ -73,6 +72,7 @@ pub async fn turn(app: &App) -> Result<Turn, StoreError> {
     if !app.store.has_batch(app.now()).await? {
         return Ok(Turn::Nothing);
     }
+    app.departures.begun(app.now()).await;
     let reserved = app.store.reserve_call(Ring::Batches, app.now()).await?;
     let wait = reserved.at.since(app.now());
     if wait >= SHOWN_FROM {
@@ -188,21 +188,21 @@ pub async fn send(app: &App, claimed: Claimed) -> Result<(), StoreError> {
 async fn call(app: &App, claimed: &Claimed) -> Result<(), StoreError> {
     let Claimed { claim, broadcast, reserved } = claimed;
     app.departures.made_ready(app.now().since(claim.taken_at));
-    let answer = match pace::depart(app, reserved).await {
-        Ok(None) => return put_back(app, claim).await,
+    match pace::depart(app, claim.taken_at, reserved).await {
+        Ok(None) => put_back(app, claim).await,
         Ok(Some(departure)) => {
-            // Frozen or starved since it was taken: others may have found it without a sender, and its author decided.
-            if app.now().since(claim.taken_at) > STALE {
-                pace::unused(app, &departure);
-                return put_back(app, claim).await;
-            }
             let body = plan::request_body(&broadcast.content, &claim.targets);
             let answer = app.feishu.batch_send(app.now(), &body).await;
-            pace::ended(app, &departure, &answer);
-            answer
+            let ended = pace::ended(app, &departure, &answer);
+            tokio::join!(ended, settle(app, claimed, answer)).1
         }
-        Err(error) => Err(error.into()),
-    };
+        Err(error) => settle(app, claimed, Err(error.into())).await,
+    }
+}
+
+/// Writes what came of a call.
+async fn settle(app: &App, claimed: &Claimed, answer: Result<Accepted, SendError>) -> Result<(), StoreError> {
+    let Claimed { claim, broadcast, .. } = claimed;
     let (verdict, log_id) = match answer {
         Ok(accepted) => {
             (Verdict::Accepted { message_id: accepted.message_id, invalid: accepted.invalid }, accepted.log_id)

@@ -7,11 +7,13 @@
 mod look;
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::future::pending;
 
+use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::directory::ResolveError;
-use super::dispatch::STALE;
 use super::letters::{text_content, uuid};
 use super::patience::written;
 use super::request::{again, propose};
@@ -22,6 +24,7 @@ use crate::domain::broadcast::{Broadcast, Stale, State};
 use crate::domain::ids::{OpenId, Timestamp};
 use crate::domain::plan::{self, Targets};
 use crate::domain::report::Report;
+use crate::feishu::batch::Accepted;
 use crate::feishu::error::{Class, SendError, Verdict};
 use crate::store::cards::CardRole;
 use crate::store::errands::{Errand, ErrandClaim};
@@ -109,23 +112,45 @@ pub async fn give_back(tx: &mut Tx, ended: &Broadcast, now: Timestamp) -> Result
 
 /// Does at most one errand. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
-    let Some(due) = app.store.due_errand(app.now()).await? else { return Ok(Step::Idle) };
-    // A sample takes its turn among the batches. Before the claim: a lease is for the call, not for the wait.
-    let reserved = match due {
-        Errand::Sample => Some(app.store.reserve_call(Ring::Batches, app.now()).await?),
-        Errand::Repair => None,
-    };
-    if let Some(reserved) = &reserved {
-        tokio::time::sleep(reserved.at.since(app.now())).await;
+    match turn(app).await? {
+        Some(turn) => take(app, turn).await,
+        None => Ok(Step::Idle),
     }
-    let now = app.now();
-    let Some(claim) = app.store.claim_errand(due, now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
-    let about = about("errand", &claim.broadcast);
-    run(app, claim, reserved).instrument(about).await
 }
 
-/// A sample has a call reserved; a repair makes none.
-async fn run(app: &App, claim: ErrandClaim, reserved: Option<Reserved>) -> Result<Step, StoreError> {
+/// An errand that may be taken. A sample has a call reserved, which is lost where it is not made; a repair makes none.
+pub struct Turn {
+    due: Errand,
+    reserved: Option<Reserved>,
+}
+
+/// Looks whether an errand is due. A sample waits for its turn among the batches, before the claim: a lease is for the call,
+/// not for the wait. May be dropped at any point: at worst a call is left out.
+pub async fn turn(app: &App) -> Result<Option<Turn>, StoreError> {
+    let Some(due) = app.store.due_errand(app.now()).await? else { return Ok(None) };
+    if due == Errand::Repair {
+        return Ok(Some(Turn { due, reserved: None }));
+    }
+    app.departures.begun(app.now()).await;
+    let reserved = app.store.reserve_call(Ring::Batches, app.now()).await?;
+    tokio::time::sleep(reserved.at.since(app.now())).await;
+    Ok(Some(Turn { due, reserved: Some(reserved) }))
+}
+
+/// Takes an errand whose turn it is, and does it.
+pub async fn take(app: &App, turn: Turn) -> Result<Step, StoreError> {
+    let now = app.now();
+    let Some(claim) = app.store.claim_errand(turn.due, now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
+    let about = about("errand", &claim.broadcast);
+    run(app, claim, now, turn.reserved).instrument(about).await
+}
+
+async fn run(
+    app: &App,
+    claim: ErrandClaim,
+    taken_at: Timestamp,
+    reserved: Option<Reserved>,
+) -> Result<Step, StoreError> {
     let broadcast = match app.store.broadcast(&claim.broadcast).await {
         Ok(Some(broadcast)) => broadcast,
         Ok(None) | Err(StoreError::Unreadable(_)) => {
@@ -139,7 +164,11 @@ async fn run(app: &App, claim: ErrandClaim, reserved: Option<Reserved>) -> Resul
         Some(_) if claim.abandoned => {
             finish(app, &claim, Some((&said::unknown(&broadcast.id), &broadcast)), None).await?;
         }
-        Some(reserved) => sample(app, &claim, &broadcast, &reserved).await?,
+        Some(reserved) => tokio::select! {
+            done = sample(app, &claim, &broadcast, taken_at, &reserved) => done?,
+            // Whosever it is by now: only the answer tells what happened.
+            never = keep(app, &claim).then(|()| pending::<Infallible>()) => match never {},
+        },
         None => repair(app, &claim, &broadcast).await?,
     }
     app.wake_all();
@@ -147,25 +176,34 @@ async fn run(app: &App, claim: ErrandClaim, reserved: Option<Reserved>) -> Resul
 }
 
 /// The very content, by the very call, to one person.
-async fn sample(app: &App, claim: &ErrandClaim, broadcast: &Broadcast, reserved: &Reserved) -> Result<(), StoreError> {
-    let began = app.now();
+async fn sample(
+    app: &App,
+    claim: &ErrandClaim,
+    broadcast: &Broadcast,
+    taken_at: Timestamp,
+    reserved: &Reserved,
+) -> Result<(), StoreError> {
     let targets = Targets { open_ids: vec![claim.person.clone()], ..Targets::default() };
     let body = plan::request_body(&broadcast.content, &targets);
     audit::sample_called(app, broadcast, claim).await?;
-    let answer = match pace::depart(app, reserved).await {
-        Ok(None) => return put_back(app, claim, broadcast).await,
-        // Frozen since it was taken: its person may have been told that nobody knows.
-        Ok(Some(departure)) if app.now().since(began) > STALE => {
-            pace::unused(app, &departure);
-            return put_back(app, claim, broadcast).await;
-        }
+    match pace::depart(app, taken_at, reserved).await {
+        Ok(None) => put_back(app, claim, broadcast).await,
         Ok(Some(departure)) => {
             let answer = app.feishu.batch_send(app.now(), &body).await;
-            pace::ended(app, &departure, &answer);
-            answer
+            let ended = pace::ended(app, &departure, &answer);
+            tokio::join!(ended, sampled(app, claim, broadcast, answer)).1
         }
-        Err(error) => Err(error.into()),
-    };
+        Err(error) => sampled(app, claim, broadcast, Err(error.into())).await,
+    }
+}
+
+/// Writes what came of a sample.
+async fn sampled(
+    app: &App,
+    claim: &ErrandClaim,
+    broadcast: &Broadcast,
+    answer: Result<Accepted, SendError>,
+) -> Result<(), StoreError> {
     let answered = audit::sample_answered(broadcast, claim, &answer, app.now());
     let (said, again) = match answer {
         Ok(accepted) if accepted.invalid.count() == 0 => (None, None),

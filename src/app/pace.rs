@@ -97,21 +97,26 @@ const UNTOLD: Duration = Duration::from_millis(10);
 /// grows slower all the time must not keep it for ever.
 const TELLS_MAX: usize = 3;
 
-/// Waits until a call of `batch_send` may leave, and counts it. With a token in hand before that: calls that wait for one
-/// together would arrive together. `None` where it may not leave any more, because it is late and those that have to keep
-/// clear of it have their moments already, or cannot be told: it needs another one.
+/// How long after it was taken a batch may still be sent: well within [`super::LEASE`], after which it counts as without a
+/// sender.
+const STALE: Duration = Duration::from_secs(30);
+
+/// Waits until a call of `batch_send` that was taken at `taken_at` may leave, and counts it. With a token in hand before
+/// that: calls that wait for one together would arrive together. `None` where it may not leave any more and needs another
+/// moment: it is late, and those that have to keep clear of it have theirs already or cannot be told; or it was frozen or
+/// starved for so long that others may have found it without a sender, and a person decided.
 ///
 /// # Errors
 /// There is no token to be had: none can be made.
-pub async fn depart(app: &App, reserved: &Reserved) -> Result<Option<Departure>, CallError> {
+pub async fn depart(app: &App, taken_at: Timestamp, reserved: &Reserved) -> Result<Option<Departure>, CallError> {
     app.feishu.have_token(app.now()).await?;
     // Made ready early, so as not to be late; what lies further ahead than that comes from a clock that was set back.
     tokio::time::sleep(reserved.at.since(app.now()).min(LEAD_MAX)).await;
     let (number, left) = app.departures.leave(|| app.now()).await;
     let departure = Departure { number, left, reserved: *reserved };
     match in_time(&app.store, &app.departures, reserved, || app.now()).await {
-        Ok(true) => return Ok(Some(departure)),
-        Ok(false) => tracing::debug!("a call was held up for so long that it needs another moment"),
+        Ok(true) if app.now().since(taken_at) <= STALE => return Ok(Some(departure)),
+        Ok(_) => tracing::debug!("a call was held up for so long that it needs another moment"),
         Err(error) => {
             tracing::warn!(%error, "the shared pace cannot be told how late a call is; it needs another moment")
         }
@@ -121,30 +126,43 @@ pub async fn depart(app: &App, reserved: &Reserved) -> Result<Option<Departure>,
 }
 
 /// Says that a call that might have left did not.
-pub fn unused(app: &App, departure: &Departure) {
+fn unused(app: &App, departure: &Departure) {
     app.departures.ended(departure.number, departure.left, departure.left, false);
 }
 
 /// Says that a call has ended. Feishu's yes tells how long the way is; where nothing was sent, there was none, and where
-/// nothing came back, it is not waited for longer than for one that is still open.
-pub fn ended(app: &App, departure: &Departure, answer: &Result<Accepted, SendError>) {
+/// nothing came back, it is not waited for longer than for one that is still open. Where it was late, what is returned
+/// tells those that share the pace, beside whatever else is to be done.
+pub fn ended<'a>(
+    app: &'a App,
+    departure: &Departure,
+    answer: &Result<Accepted, SendError>,
+) -> impl Future<Output = ()> + Send + use<'a> {
+    let late = lateness(app, departure, answer);
+    let reserved = departure.reserved;
+    async move {
+        if late <= late_max(&app.store) {
+            return;
+        }
+        if let Err(error) = app.store.made_later(&reserved, reserved.at.after(late.saturating_sub(UNTOLD))).await {
+            tracing::warn!(%error, "the shared pace cannot be told how late a call arrived");
+        }
+    }
+}
+
+/// How much later than its moment a call may have arrived.
+fn lateness(app: &App, departure: &Departure, answer: &Result<Accepted, SendError>) -> Duration {
     let Departure { number, left, reserved } = *departure;
     let until = match answer {
-        Err(SendError::NoToken(_) | SendError::NotSent(_)) => return unused(app, departure),
+        Err(SendError::NoToken(_) | SendError::NotSent(_)) => {
+            unused(app, departure);
+            return Duration::ZERO;
+        }
         Err(SendError::Unanswered(_)) => app.now().min(left.after(LATE_MAX)),
         Ok(_) | Err(SendError::Answered(_) | SendError::NoReceipt { .. }) => app.now(),
     };
     let arrived = left.after(app.departures.ended(number, left, until, answer.is_ok()));
-    let late = arrived.since(reserved.at);
-    if late <= late_max(&app.store) {
-        return;
-    }
-    let store = app.store.clone();
-    tokio::spawn(async move {
-        if let Err(error) = store.made_later(&reserved, reserved.at.after(late.saturating_sub(UNTOLD))).await {
-            tracing::warn!(%error, "the shared pace cannot be told how late a call arrived");
-        }
-    });
+    arrived.since(reserved.at)
 }
 
 /// Whether a call that leaves now is where the shared pace believes it: at its moment, or those that have to keep clear of
@@ -275,10 +293,18 @@ impl Departures {
         }
     }
 
-    /// Says when this process began: for a second nothing leaves, since the calls of the one before it may have left late,
+    /// Says when this process began: for a second no batch leaves, since the calls of the one before it may have left late,
     /// which that one knew alone.
     pub fn begin(&self, now: Timestamp) {
         self.lock().began = Some(now);
+    }
+
+    /// Waits until that second is over. Before anything is taken: what is taken and has not left is in doubt after a crash.
+    pub async fn begun(&self, now: Timestamp) {
+        let began = self.lock().began;
+        let wait = began.map_or(Duration::ZERO, |began| began.after(SECOND).since(now));
+        // Longer than that it comes from a clock that has been set back.
+        tokio::time::sleep(wait.min(SECOND)).await;
     }
 
     /// How long before its moment a call is made ready, so that it leaves at it. What is late each time by as much would

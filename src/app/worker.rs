@@ -73,7 +73,6 @@ impl Workers {
         add(Kind::Inbox, INBOX_LOOPS);
         add(Kind::Letters, LETTER_LOOPS);
         add(Kind::Cards, CARD_LOOPS);
-        add(Kind::Errands, 1);
         add(Kind::Recall, RECALL_LOOPS);
         add(Kind::Progress, 1);
         add(Kind::Tidy, 1);
@@ -84,6 +83,7 @@ impl Workers {
         add(Kind::Rosters, 1);
         add(Kind::Tighten, 1);
         loops.spawn(with_replicas(Arc::clone(app), stopped.clone()));
+        loops.spawn(errands_in_turn(Arc::clone(app), stopped.clone()));
         loops.spawn(dispatch_side_by_side(Arc::clone(app), stopped));
         Self { stop, loops }
     }
@@ -240,13 +240,27 @@ async fn dispatch_side_by_side(app: Arc<App>, mut stopped: watch::Receiver<bool>
                 AFTER_FAILURE
             }
         };
-        tokio::select! {
-            () = app.wake.dispatch.notified() => {}
-            () = tokio::time::sleep(pause) => {}
-            _ = stopped.changed() => {}
-        }
+        rest(&app, Kind::Dispatch, pause, &mut stopped).await;
     }
     while sends.join_next().await.is_some() {}
+}
+
+/// Errands one after the other. Stopping gives up a sample's wait for its turn, never one that was taken.
+async fn errands_in_turn(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    while !*stopped.borrow() {
+        let turn = tokio::select! {
+            turn = guarded(Kind::Errands, errands::turn(&app)) => turn,
+            _ = stopped.changed() => break,
+        };
+        let done = match turn {
+            Ok(Some(turn)) => guarded(Kind::Errands, errands::take(&app, turn)).await,
+            Ok(None) => Ok(Step::Idle),
+            Err(error) => Err(error),
+        };
+        if let Some(pause) = pause_after(Kind::Errands, done) {
+            rest(&app, Kind::Errands, pause, &mut stopped).await;
+        }
+    }
 }
 
 async fn run(app: Arc<App>, kind: Kind, mut stopped: watch::Receiver<bool>) {
@@ -257,25 +271,36 @@ async fn run(app: Arc<App>, kind: Kind, mut stopped: watch::Receiver<bool>) {
         {
             tracing::warn!(%error, "the shared clock cannot be read");
         }
-        let pause = match guarded(kind, kind.step(&app)).await {
-            Ok(Step::Worked) => continue,
-            Ok(Step::Idle) => kind.look_again(),
-            Err(error) => {
-                tracing::warn!(?kind, %error, "a step failed and will be repeated");
-                AFTER_FAILURE
-            }
-        };
-        let woken = async {
-            match kind.wake(&app) {
-                Some(notify) => notify.notified().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = woken => {}
-            () = tokio::time::sleep(pause) => {}
-            _ = stopped.changed() => {}
+        if let Some(pause) = pause_after(kind, guarded(kind, kind.step(&app)).await) {
+            rest(&app, kind, pause, &mut stopped).await;
         }
+    }
+}
+
+/// How long a loop sleeps after a step, if at all.
+fn pause_after(kind: Kind, done: Result<Step, StoreError>) -> Option<Duration> {
+    match done {
+        Ok(Step::Worked) => None,
+        Ok(Step::Idle) => Some(kind.look_again()),
+        Err(error) => {
+            tracing::warn!(?kind, %error, "a step failed and will be repeated");
+            Some(AFTER_FAILURE)
+        }
+    }
+}
+
+/// Sleeps, until somebody wakes this kind of work or everything stops.
+async fn rest(app: &App, kind: Kind, pause: Duration, stopped: &mut watch::Receiver<bool>) {
+    let woken = async {
+        match kind.wake(app) {
+            Some(notify) => notify.notified().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = woken => {}
+        () = tokio::time::sleep(pause) => {}
+        _ = stopped.changed() => {}
     }
 }
 

@@ -20,9 +20,9 @@ const SECOND: Duration = Duration::from_millis(1020);
 /// A minute and 1 % of it.
 const MINUTE: Duration = Duration::from_millis(60_600);
 
-/// How much later than the last call an older one may be: that was held up on its way. More comes from a clock that has
-/// been set back.
-const LATE_MAX: Duration = Duration::from_secs(10);
+/// How much later than the last call an older one may be: that was held up before it left (30 s at most, after which it
+/// does not leave any more) or on its way. More comes from a clock that has been set back.
+const LATE_MAX: Duration = Duration::from_secs(40);
 
 /// The calls that bound the next one; `None` where so many were not made yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

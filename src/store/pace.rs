@@ -105,7 +105,10 @@ impl Store {
             .fetch_one(tx.connection())
             .await?;
         let is_heard = row.try_get::<i64, _>("calls")? < call + ring.per_second();
-        move_to(tx.connection(), reserved, made_at).await?;
+        // Where nobody hears of it, it is not made, and stands in nobody's way.
+        if is_heard {
+            move_to(tx.connection(), reserved, made_at).await?;
+        }
         tx.commit().await?;
         Ok(is_heard)
     }
