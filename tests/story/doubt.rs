@@ -566,3 +566,22 @@ async fn a_call_that_may_have_arrived_is_told_of_whatever_becomes_of_its_batch()
         .await;
     }
 }
+
+/// What is taken and has not left is in doubt after a crash, though it cannot have left.
+#[tokio::test]
+async fn a_start_takes_nothing_before_it_may_send() {
+    story(async |stage| {
+        let to = stage.person("陈晨").open_id;
+        stage.propose("王芳", &format!("/broadcast {to} 刚刚启动")).await?;
+        press(stage, "赵磊", "approve").await?;
+        let app = &stage.bot.app;
+        app.departures.begin(app.now());
+        let early = tokio::time::timeout(Duration::from_millis(500), dispatch::next(app)).await;
+        assert!(early.is_err(), "it was taken within the second in which nothing may leave");
+        assert!(stage.rows("select seq from batches where state <> 'planned'").await?.is_empty());
+        stage.settle().await?;
+        assert!(stage.person("陈晨").inbox().len() == 1, "it did not leave afterwards");
+        Ok(())
+    })
+    .await;
+}

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use feishu_broadcast::app::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
+use sqlx::Connection;
 
 use super::Running;
 use crate::sandbox::{Fault, Forge, PushKind, RawPush, When, Wire};
@@ -182,6 +184,39 @@ async fn a_slow_call_does_not_keep_it_from_ending() -> anyhow::Result<()> {
     };
     running.until("the author is told of the doubt", in_doubt).await?;
     assert_eq!(tenant.calls_to("batch_send").len(), 1);
+    Ok(())
+}
+
+/// The minute is used up, so that a sample would wait for most of the next one.
+#[tokio::test]
+async fn a_sample_that_waits_for_its_turn_does_not_keep_it_from_ending() -> anyhow::Result<()> {
+    let mut running = Running::start(&[]).await?;
+    let url = format!("sqlite://{}", running.directory.path().join("feishu-broadcast.db").display());
+    let mut ledger = sqlx::AnyConnection::connect(&url).await?;
+    for statement in [
+        format!(
+            "with recursive calls(n) as (select 1 union all select n + 1 from calls where n < 1000)
+             insert into pace (ring, slot, call, made_at) select 'batches', n % 1000, n, {} from calls",
+            SystemClock.now().0
+        ),
+        "update pace_count set calls = 1000 where ring = 'batches'".into(),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut ledger).await?;
+    }
+    let target = running.tenant.person("陈晨").open_id;
+    let wang = running.tenant.person("王芳");
+    wang.says(&format!("/broadcast {target} 先看一眼")).await;
+    let card = wang.next_card().await.map_err(anyhow::Error::msg)?;
+    wang.presses(&card, "preview").await.map_err(anyhow::Error::msg)?;
+    let reserved = "select calls from pace_count where ring = 'batches' and calls > 1000";
+    while sqlx::query(reserved).fetch_optional(&mut ledger).await?.is_none() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    ledger.close().await?;
+    let (status, took) = running.signal("TERM").await?;
+    assert_eq!(status.code(), Some(0), "{}", running.output());
+    assert!(took < Duration::from_secs(5) && !running.output().contains("work unfinished"), "{took:?}");
+    assert!(running.tenant.calls_to("batch_send").is_empty());
     Ok(())
 }
 
