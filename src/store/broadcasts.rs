@@ -106,9 +106,10 @@ impl Store {
 
     /// All broadcasts that wait for approvals.
     pub async fn pending(&self) -> Result<Vec<BroadcastId>, StoreError> {
-        // In the words of the index on what is undecided.
+        // In the words and the order of the index on what is undecided.
         let rows = sqlx::query(
-            "select id from broadcasts where state in ('needs-choice', 'pending') and state = 'pending' order by id",
+            "select id from broadcasts where state in ('needs-choice', 'pending') and state = 'pending'
+             order by created_at",
         )
         .fetch_all(&mut *self.reader().await?)
         .await?;
@@ -182,9 +183,9 @@ impl Tx {
     pub async fn unsent(&mut self, all: bool) -> Result<Vec<BroadcastId>, StoreError> {
         let rows = sqlx::query(
             "select id from broadcasts
-             where (held = 0 or $1 = 1) and (state in ('approved', 'scheduled', 'sending', 'in-doubt')
-                                             or ($1 = 1 and state in ('needs-choice', 'pending')))
-             order by id",
+             where state in ('needs-choice', 'pending', 'approved', 'scheduled', 'sending', 'in-doubt')
+               and ($1 = 1 or (held = 0 and state not in ('needs-choice', 'pending')))
+             order by created_at",
         )
         .bind(i64::from(all))
         .fetch_all(self.connection())

@@ -22,6 +22,7 @@ mod login;
 mod lookup;
 mod measures;
 mod model;
+mod past;
 mod policy;
 mod program;
 mod queue;
