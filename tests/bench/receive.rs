@@ -15,7 +15,8 @@ mod load;
 #[allow(dead_code)]
 mod servers;
 
-use std::time::Duration;
+use std::io::{Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use database::{Database, Engine};
@@ -33,6 +34,10 @@ const STEADY: usize = 5_000;
 
 /// Steady events a second.
 const RATE: f64 = 500.0;
+
+/// What an event writes into SQLite's log: a page of the table and one of its index; and events until that begins anew.
+const EVENT_BYTES: usize = 8192;
+const DISK_SLOTS: usize = 512;
 
 /// Commands that are answered, from so many people that no chat's limit of 5 a second is in the way.
 const COMMANDS: usize = 500;
@@ -71,8 +76,10 @@ fn main() -> anyhow::Result<()> {
             columns.push(Column::new(format!("door, {name}")));
             columns.push(Column::new(format!("bot, {name}")));
         }
+        let mut waits = Vec::new();
         for round in 0..rounds {
             eprintln!("round {} of {rounds}, load average {}", round + 1, load_average());
+            waits.extend(disk()?);
             columns[0].add(bench.measure(&runtime, Kind::Bare, None)?);
             for (at, (_, engine)) in engines.iter().enumerate() {
                 for (after, kind) in [(1, Kind::Door), (2, Kind::Bot)] {
@@ -86,6 +93,9 @@ fn main() -> anyhow::Result<()> {
             columns[2 * at + 2].answered = Some(bench.commands(&runtime, engine)?);
         }
         print(&columns, Against::Bare);
+        waits.sort();
+        let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| load::at(&waits, share));
+        println!("\nthe disk alone, all rounds: p50 {p50:.2} ms, p99 {p99:.2} ms, p99.9 {p999:.2} ms");
     }
     if wants("growth") {
         for (name, engine) in &engines {
@@ -93,6 +103,25 @@ fn main() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What nothing that is stored before it is answered can be faster than: the pages of one event, written in place and
+/// waited for, [`RATE`] times a second at most, where the databases are. How long each wait took.
+fn disk() -> anyhow::Result<Vec<Duration>> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&[0; DISK_SLOTS * EVENT_BYTES])?;
+    file.sync_all()?;
+    let began = Instant::now();
+    let mut waits = Vec::with_capacity(STEADY);
+    for n in 0..STEADY {
+        std::thread::sleep(Duration::from_secs_f64(n as f64 / RATE).saturating_sub(began.elapsed()));
+        let from = Instant::now();
+        file.seek(SeekFrom::Start((n % DISK_SLOTS * EVENT_BYTES) as u64))?;
+        file.write_all(&[1; EVENT_BYTES])?;
+        file.sync_data()?;
+        waits.push(from.elapsed());
+    }
+    Ok(waits)
 }
 
 /// The same, with more and more in the store.
