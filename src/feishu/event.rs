@@ -21,7 +21,8 @@ use crate::domain::ids::{ChatId, MessageId, OpenId, Timestamp};
 ///
 /// `m:` and the message id for a message, because its event id may differ between pushes; `r:` and the message id for
 /// its recall, by which a command is found to have been taken back; `g:`, the day and the person for a look at the chat,
-/// which the door keeps once a day; `e:` and the event id for all else (`uuid` in the old schema).
+/// which the door keeps once a day; `w:` and a digest for the words that became a broadcast; `e:` and the event id for all
+/// else (`uuid` in the old schema).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventKey(String);
@@ -40,6 +41,11 @@ impl EventKey {
     /// Under which a person's first look at the chat on a day is remembered.
     pub fn of_greeting(person: &OpenId, day: &str) -> Self {
         Self(format!("g:{day}:{person}"))
+    }
+
+    /// Under which the words of a command are remembered, whatever ids they come with.
+    pub fn of_words(digest: &str) -> Self {
+        Self(format!("w:{digest}"))
     }
 
     pub fn as_str(&self) -> &str {

@@ -35,6 +35,9 @@ const STEADY: usize = 5_000;
 /// Steady events a second.
 const RATE: f64 = 500.0;
 
+/// How long what a flood leaves behind is written back at most.
+const SETTLED_AFTER: Duration = Duration::from_secs(3);
+
 /// What an event writes into SQLite's log: a page of the table and one of its index; and events until that begins anew.
 const EVENT_BYTES: usize = 8192;
 const DISK_SLOTS: usize = 512;
@@ -232,6 +235,8 @@ impl Bench {
         let took = load::flood(server.address, flooding)?.as_secs_f64();
         let (answered, load_after) = (server.cpu_seconds()?, cpu_seconds("self")?);
         quiet()?;
+        // What the flood left to be written back is not the steady load's.
+        std::thread::sleep(SETTLED_AFTER);
         let worked = server.cpu_seconds()?;
         let latencies = load::steady(server.address, steady, RATE)?;
         quiet()?;

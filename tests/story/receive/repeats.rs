@@ -95,6 +95,32 @@ async fn two_pushes_of_one_message_in_flight_at_once_become_one_preview() {
     .await;
 }
 
+/// What one project saw after a reconnect: new ids, the same words of the same moment.
+#[tokio::test]
+async fn the_same_words_under_another_message_id_become_one_preview() {
+    story(async |stage| {
+        let event = command(stage);
+        let reborn =
+            |n: usize| event.clone().with_event_id(&format!("ev-{n}")).with_message_id(&format!("om_again_{n}"));
+        for event in [&event, &reborn(1)] {
+            assert_eq!(stage.tenant.push(event).await.status, 200, "both before any is worked on");
+        }
+        stage.settle().await?;
+        assert_one_preview(stage, "after both at once");
+        stage.restart().await?;
+        stage.later(6 * HOUR).await?;
+        assert_eq!(stage.tenant.push(&reborn(2)).await.status, 200);
+        stage.settle().await?;
+        assert_one_preview(stage, "six hours later");
+        // Typed again is another command.
+        assert_eq!(stage.tenant.push(&command(stage)).await.status, 200);
+        stage.settle().await?;
+        assert_eq!(cards_of(stage, "王芳"), 2);
+        Ok(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_press_that_arrives_twice_is_decided_once() {
     story(async |stage| {
