@@ -20,7 +20,7 @@ use crate::store::StoreError;
 use crate::store::cards::{CardClaim, CardOutcome, CardRole, Draft};
 use crate::store::letters::{self, Letter};
 use crate::view::cards::{Facts, Reader, card, without_marks};
-use crate::view::{answers, text};
+use crate::view::{answers, text, trouble};
 
 /// The least time between two updates of one card. Source: contract "updating without a click", one PATCH per 2 s at
 /// most for progress; a decision should not wait that long.
@@ -155,7 +155,7 @@ async fn say_stuck(app: &App, claim: &CardClaim, broadcast: &Broadcast, error: &
     if broadcast.state.is_settled() {
         return Ok(());
     }
-    let why = error.code().map_or_else(text::feishu_silent, crate::view::advice);
+    let why = error.code().map_or_else(trouble::feishu_silent, crate::view::advice);
     let said = answers::card_given_up(&broadcast.id, &claim.person, claim.role == CardRole::Author, &why);
     let mut tx = app.store.begin().await?;
     let letter = Letter {

@@ -268,7 +268,7 @@ pub async fn unresolved(request: &Request<'_>, error: ResolveError) -> Result<()
                     let mut tx = app.store.begin().await?;
                     tx.hold_event(request.claim).await?;
                     if !matches!(error, ResolveError::NeedsScopes(_)) && has_come(request, &mut tx).await? {
-                        tx.postpone_event(request.claim, app.now()).await?;
+                        tx.begin_event_anew(request.claim, app.now()).await?;
                         tx.commit().await?;
                         app.wake.inbox.notify_one();
                         return Ok(());

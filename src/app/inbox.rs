@@ -20,10 +20,18 @@ use crate::feishu::error::Class;
 use crate::feishu::event::{ChatKind, Event, EventKind, MessageBody, MessageReceived};
 use crate::store::StoreError;
 use crate::store::inbox::Claim;
-use crate::view::{Text, answers, help, result, text};
+use crate::view::{Text, answers, help, result, trouble as said};
 
-/// Tries before an event is given up: with the pauses below about an hour.
-const ATTEMPTS_MAX: i64 = 12;
+/// How long an event is tried again, from its first failure on. After that its author hardly waits for it any more.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(2 * 3600);
+
+/// Pauses between tries grow from the one to the other: when Feishu is back, nobody waits long to see it.
+const PAUSE_MIN: Duration = Duration::from_secs(2);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Tries in a row that came to no end, since the program did or the work took too long: what kills it must not do so for
+/// ever.
+const UNENDED_MAX: i64 = 12;
 
 /// After this the work is dropped and begun anew: ten minutes, far beyond the longest search.
 const RENEWALS_MAX: u32 = 40;
@@ -43,7 +51,7 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
         Ok(()) => {}
         Err(Trouble::Store(StoreError::Conflict)) => {
             // Somebody changed what was read, or the lease was lost. Where it is still ours, it is tried again at once.
-            let _lost = app.store.postpone_event(&claim, now.after(Duration::from_millis(200))).await;
+            let _lost = app.store.begin_event_anew(&claim, now.after(Duration::from_millis(200))).await;
         }
         Err(trouble) => postpone(app, &claim, &trouble).await?,
     }
@@ -52,8 +60,7 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
 
 async fn work(app: &App, claim: &Claim) -> Result<(), Trouble> {
     match Event::parse(claim.body.as_bytes()) {
-        // Tried so often without an end: the process died each time, or the step panicked.
-        Ok(_) if claim.attempts > ATTEMPTS_MAX => Err(Trouble::Store(StoreError::Unavailable)),
+        Ok(_) if claim.attempts > UNENDED_MAX => Ok(abandon(app, claim).await?),
         Ok(event) => desk(app, claim, event).await,
         Err(_) => {
             tracing::error!(key = claim.key, "a stored event cannot be read any more");
@@ -177,7 +184,20 @@ fn serve<'a>(request: &'a Request<'_>, command: Command, roles: Roles) -> BoxFut
     }
 }
 
-/// Puts an event back, or gives it up when it has been tried often enough.
+/// Gives up an event whose work came to no end, time and again.
+async fn abandon(app: &App, claim: &Claim) -> Result<(), StoreError> {
+    tracing::error!(key = claim.key, attempts = claim.attempts, "an event is given up: the work on it never ended");
+    let mut tx = app.store.begin().await?;
+    if let Some(message) = message_of(claim).filter(|message| may_be_told(app, message)) {
+        tx.post(&answer_both(&message, "gave-up", &answers::gave_up(&said::cut_short())), app.now()).await?;
+    }
+    tx.give_up_event(claim).await?;
+    tx.commit().await?;
+    app.wake_all();
+    Ok(())
+}
+
+/// Puts an event back, or gives it up when it has been tried for long enough.
 async fn postpone(app: &App, claim: &Claim, trouble: &Trouble) -> Result<(), StoreError> {
     let now = app.now();
     let (may_pass, after) = match trouble {
@@ -189,7 +209,8 @@ async fn postpone(app: &App, claim: &Claim, trouble: &Trouble) -> Result<(), Sto
             Class::FixSetup | Class::Permanent => (false, None),
         },
     };
-    tracing::warn!(key = claim.key, attempts = claim.attempts, may_pass, error = %trouble, "an event could not be worked on");
+    let failing_for = claim.failing_since.map(|since| now.since(since));
+    tracing::warn!(key = claim.key, ?failing_for, may_pass, error = %trouble, "an event could not be worked on");
     let message = message_of(claim);
     // Where the bot cannot say a word yet, it tries for as long as with what may pass: a setup is mended, too.
     let is_mute = message.as_ref().is_some_and(|message| !may_be_told(app, message));
@@ -198,38 +219,25 @@ async fn postpone(app: &App, claim: &Claim, trouble: &Trouble) -> Result<(), Sto
         Some(answer_both(message, purpose, &text))
     };
     let mut tx = app.store.begin().await?;
-    if !(may_pass || is_mute) || claim.attempts >= ATTEMPTS_MAX {
+    if !(may_pass || is_mute) || failing_for.is_some_and(|long| long >= GIVE_UP_AFTER) {
         if let Some(letter) = told(answers::gave_up(&why(trouble)), "gave-up") {
             tx.post(&letter, now).await?;
         }
         tx.give_up_event(claim).await?;
     } else {
-        if claim.attempts == 1
+        if failing_for.is_none()
             && let Trouble::Feishu(_) = trouble
             && let Some(letter) = told(answers::trying_again(&why(trouble)), "trying-again")
         {
             tx.post(&letter, now).await?;
         }
-        tx.postpone_event(claim, now.after(pause(claim.attempts, after))).await?;
+        let pause = failing_for.unwrap_or_default().clamp(PAUSE_MIN, PAUSE_MAX);
+        // Never shorter than Feishu asked for.
+        tx.postpone_event(claim, now, now.after(pause.max(after.unwrap_or_default()))).await?;
     }
     tx.commit().await?;
     app.wake_all();
     Ok(())
-}
-
-/// 2 s, 5 s, then growing to 10 minutes; never shorter than Feishu asked for.
-fn pause(attempts: i64, asked: Option<Duration>) -> Duration {
-    let seconds = match attempts {
-        ..=1 => 2,
-        2 => 5,
-        3 => 15,
-        4 => 30,
-        5 => 60,
-        6 => 120,
-        7 => 300,
-        _ => 600,
-    };
-    Duration::from_secs(seconds).max(asked.unwrap_or_default())
 }
 
 /// The message that an event brought, if it is one.
@@ -248,13 +256,13 @@ fn may_be_told(app: &App, message: &MessageReceived) -> bool {
 /// What a person should know of a failure.
 fn why(trouble: &Trouble) -> Text {
     match trouble {
-        Trouble::Store(_) => text::store_busy(),
+        Trouble::Store(_) => said::store_busy(),
         Trouble::Feishu(error) => match error.code() {
             Some(code) => {
                 let scopes = result::scopes(error.scopes().iter().map(String::as_str));
                 Text::lines(&[Some(crate::view::advice(code)), scopes].into_iter().flatten().collect::<Vec<_>>())
             }
-            None => text::feishu_silent(),
+            None => said::feishu_silent(),
         },
     }
 }

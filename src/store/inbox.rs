@@ -49,8 +49,10 @@ pub struct Claim {
     pub key: String,
     pub person: String,
     pub body: String,
-    /// Tries including this one.
+    /// Tries since the last one that came to an end, including this one.
     pub attempts: i64,
+    /// When the first try failed that did.
+    pub failing_since: Option<Timestamp>,
     pub received_at: Timestamp,
     /// True when the row waited for an authorization that did not come in time.
     pub waited_in_vain: bool,
@@ -83,7 +85,7 @@ impl Store {
                     select 1 from inbox o where o.person = people.person and o.state = 'taken' and o.not_before > $1)
                 order by head.not_before, head.received_at limit 1)
                and not_before <= $1
-             returning key, kind, person, body, attempts, fence, received_at, parked_until",
+             returning key, kind, person, body, attempts, failing_since, fence, received_at, parked_until",
         )
         .bind(now.0)
         .bind(lease_until.0)
@@ -95,6 +97,7 @@ impl Store {
             person: row.try_get("person")?,
             body: row.try_get("body")?,
             attempts: row.try_get("attempts")?,
+            failing_since: row.try_get::<Option<i64>, _>("failing_since")?.map(Timestamp),
             received_at: Timestamp(row.try_get("received_at")?),
             waited_in_vain: row.try_get::<Option<i64>, _>("parked_until")?.is_some(),
             is_revocation: row.try_get::<String, _>("kind")? == Kind::Revocation.as_str(),
@@ -126,10 +129,10 @@ impl Store {
         Ok(renewed.rows_affected() == 1)
     }
 
-    /// Puts an event back for later.
-    pub async fn postpone_event(&self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
+    /// Puts an event back whose try came to no end. That it was tried still counts.
+    pub async fn begin_event_anew(&self, claim: &Claim, at: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        tx.postpone_event(claim, until).await?;
+        tx.begin_event_anew(claim, at).await?;
         tx.commit().await
     }
 
@@ -206,12 +209,26 @@ impl Tx {
         if held.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
     }
 
-    /// Puts an event back for later.
+    /// As [`Store::begin_event_anew`].
     ///
     /// # Errors
     /// As [`Self::finish_event`].
-    pub async fn postpone_event(&mut self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
-        self.put_back(claim, "new", until, None).await
+    pub async fn begin_event_anew(&mut self, claim: &Claim, at: Timestamp) -> Result<(), StoreError> {
+        self.put_back(claim, "new", at, None).await
+    }
+
+    /// Puts an event back for later, since a try at `now` failed.
+    ///
+    /// # Errors
+    /// As [`Self::finish_event`].
+    pub async fn postpone_event(&mut self, claim: &Claim, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+        self.put_back(claim, "new", until, None).await?;
+        sqlx::query("update inbox set attempts = 0, failing_since = coalesce(failing_since, $2) where key = $1")
+            .bind(&claim.key)
+            .bind(now.0)
+            .execute(self.connection())
+            .await?;
+        Ok(())
     }
 
     /// Lets an event wait for its person's authorization, at most until `until`.
@@ -251,7 +268,7 @@ impl Tx {
             .execute(self.connection())
             .await?;
         let done = sqlx::query(
-            "update inbox set state = 'new', not_before = $2, parked_until = null, attempts = 0
+            "update inbox set state = 'new', not_before = $2, parked_until = null, attempts = 0, failing_since = null
              where person = $1 and state = 'parked'",
         )
         .bind(person.as_str())

@@ -59,9 +59,12 @@ impl Life {
     /// Takes the lock of an embedded database, before anything else touches the file.
     ///
     /// # Errors
-    /// `InUse` when another process holds it.
+    /// `InUse` when another process holds it, `SeveralNames` when the file is hard-linked.
     pub(super) async fn lock(engine: Engine, url: &str) -> Result<Option<File>, StoreError> {
         let Some(path) = witness_path(engine, url) else { return Ok(None) };
+        if database_path(url).and_then(|file| std::fs::metadata(file).ok()).is_some_and(|file| file.nlink() > 1) {
+            return Err(StoreError::SeveralNames);
+        }
         let file = match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path) {
             Ok(file) => file,
             Err(error) => {
@@ -163,7 +166,9 @@ fn witness_path(engine: Engine, url: &str) -> Option<PathBuf> {
     if engine == Engine::Postgres {
         return None;
     }
-    let mut path = database_path(url)?.into_os_string();
+    let path = database_path(url)?;
+    // By whichever symbolic link it was named, as SQLite does with its log.
+    let mut path = std::fs::canonicalize(&path).unwrap_or(path).into_os_string();
     path.push("-witness");
     Some(path.into())
 }

@@ -85,6 +85,9 @@ pub enum StoreError {
     /// SQLite belongs to one process.
     #[error("another process is using this database; stop it first, or give this one a DATABASE_URL of its own")]
     InUse,
+    /// The log and the lock lie beside the name, so that two names make two of each. Source: SQLite "how to corrupt", 2.5.
+    #[error("the file has another name, a hard link, by which a second process could damage it; remove that name")]
+    SeveralNames,
     /// Somebody else changed the row first: read again and decide again.
     #[error("somebody else was faster")]
     Conflict,
@@ -172,7 +175,7 @@ impl Store {
     ///
     /// # Errors
     /// `Database` when the file cannot be opened or written, `Migration` when its schema is newer or damaged, `InUse`
-    /// when another process works on it.
+    /// when another process works on it, `SeveralNames` when the file is hard-linked.
     pub async fn open(url: &str, chain: Rotating<ChainKey>) -> Result<Self, StoreError> {
         install_default_drivers();
         let engine = Engine::of(url);

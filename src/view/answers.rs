@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Text, count, moment, targets, text};
+use super::{Text, count, moment, targets, text, trouble};
 use crate::domain::audience::DepartmentTarget;
 use crate::domain::batch::WaitCause;
 use crate::domain::broadcast::{Broadcast, State};
@@ -388,7 +388,7 @@ pub fn doubt_decided(again: bool) -> Text {
 
 /// Why an authorization could not be renewed.
 pub fn oauth_failed(code: Option<i64>) -> Text {
-    let why = code.map_or_else(text::feishu_silent, super::advice);
+    let why = code.map_or_else(trouble::feishu_silent, super::advice);
     Text::new(
         format!("现在无法使用你的授权：{}\n没有发送任何内容；稍后重试，或 /login 重新授权。", why.zh),
         format!(

@@ -29,6 +29,7 @@ pub mod story;
 pub mod targets;
 pub mod text;
 pub mod toast;
+pub mod trouble;
 
 use crate::domain::ids::Timestamp;
 pub use crate::domain::language::Language;

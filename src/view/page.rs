@@ -1,6 +1,6 @@
 //! The page a browser shows after the authorization: one heading, one sentence, no script, nothing from outside.
 
-use super::{Language, Text, text};
+use super::{Language, Text, trouble};
 
 /// What the page says.
 pub struct Words {
@@ -54,7 +54,7 @@ pub fn wrong_person() -> Words {
 }
 
 pub fn refused(code: Option<i64>) -> Words {
-    let why = code.map_or_else(text::feishu_silent, super::advice);
+    let why = code.map_or_else(trouble::feishu_silent, super::advice);
     let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
     Words {
         heading: Text::new("飞书没有完成授权", "Feishu did not finish the authorization"),

@@ -382,14 +382,6 @@ pub fn stale(stale: &Stale) -> Text {
     Text::new(zh, en)
 }
 
-pub fn store_busy() -> Text {
-    Text::new("机器人的数据库暂时没有响应。", "The bot's database does not answer at the moment.")
-}
-
-pub fn feishu_silent() -> Text {
-    Text::new("飞书暂时没有给出可用的答复。", "Feishu gives no usable answer at the moment.")
-}
-
 pub fn press_again() -> Text {
     Text::new(
         "没有处理成功，什么也没有改变，请再点一次。",

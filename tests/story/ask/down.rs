@@ -70,11 +70,16 @@ async fn paths_that_cannot_be_read_for_the_moment_are_waited_for() {
 async fn after_a_long_time_the_author_is_told_that_nothing_was_done() {
     story(async |stage| {
         stage.authorize("王芳").await?;
-        stage.tenant.fault(Fault::wire("departments.search", When::BeforeAccept, Wire::Html502).times(12));
+        stage.tenant.fault(Fault::wire("departments.search", When::BeforeAccept, Wire::Html502).times(1000));
         stage.person("王芳").says(COMMAND).await;
-        for _ in 0..12 {
+        for _ in 0..11 {
             stage.later(10 * MINUTE).await?;
         }
+        assert_eq!(told(stage, "没有办成"), 0, "an outage of nearly two hours is waited out");
+        for _ in 0..2 {
+            stage.later(10 * MINUTE).await?;
+        }
+        stage.tenant.clear_faults();
         assert_eq!(told(stage, "没有办成，也没有发送任何内容"), 1);
         assert_eq!(proposed(stage).await?, 0);
         // What is over is over: nothing happens later, and a new command works.
@@ -85,6 +90,21 @@ async fn after_a_long_time_the_author_is_told_that_nothing_was_done() {
         Ok(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_command_that_was_cut_short_again_and_again_is_given_up_with_the_reason() {
+    for (cut_short, told_so) in [(11, 0), (12, 1)] {
+        story(async |stage| {
+            stage.authorize("王芳").await?;
+            stage.person("王芳").says(COMMAND).await;
+            stage.sql(format!("update inbox set attempts = {cut_short} where state = 'new'")).await?;
+            stage.settle().await?;
+            assert_eq!((told(stage, "一再中断"), proposed(stage).await?), (told_so, 1 - told_so));
+            Ok(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ async fn a_token_that_has_gone_stale() {
 #[tokio::test]
 async fn the_author_hears_once_that_it_takes_longer_and_in_the_end_that_it_was_given_up() {
     story(async |stage| {
-        stage.tenant.fault(Fault::code("messages.resource", 500, 2200).times(100));
+        stage.tenant.fault(Fault::code("messages.resource", 500, 2200).times(1000));
         asks(stage).await?;
         minutes(stage, 2).await?;
         let told = |words: &str| {
@@ -107,7 +107,7 @@ async fn the_author_hears_once_that_it_takes_longer_and_in_the_end_that_it_was_g
         };
         assert_eq!(told("命令已收到并保存，暂时办不了"), 1);
         assert_eq!((on_the_books(stage).await?, told("没有办成")), (0, 0));
-        minutes(stage, 60).await?;
+        minutes(stage, 130).await?;
         assert_eq!((on_the_books(stage).await?, told("没有办成")), (0, 1));
         stage.tenant.clear_faults();
         Ok(())

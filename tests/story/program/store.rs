@@ -103,18 +103,30 @@ async fn a_database_server_that_goes_away_is_said_and_waited_for() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn a_second_process_on_the_same_file_does_not_start() -> anyhow::Result<()> {
+async fn a_second_process_on_the_same_file_does_not_start_by_whatever_name() -> anyhow::Result<()> {
     let running = Running::start(&[]).await?;
-    let url = format!("sqlite://{}", running.database().display());
-    let settings = with(&running.settings, "LISTEN_ADDR", Some("127.0.0.1:0"));
-    let settings = with(&with(&settings, "METRICS_ADDR", Some("")), "DATABASE_URL", Some(&url));
     let elsewhere = tempfile::tempdir()?;
-    let path = elsewhere.path().to_owned();
-    let second = tokio::task::spawn_blocking(move || run(&path, &settings, &[])).await?;
-    ensure!(second.status.code() == Some(1), "{:?}", second.status);
-    let said = String::from_utf8(second.stderr)?;
-    ensure!(said.lines().count() == 1 && said.starts_with("DATABASE_URL: another process"), "{said}");
-    ensure!(running.get("/readyz").await?.status() == 200, "the first one minds");
+    let name = |name: &str| elsewhere.path().join(name);
+    std::os::unix::fs::symlink(running.database(), name("symbolic.db"))?;
+    for (named, wanted) in [
+        (running.database(), "DATABASE_URL: another process"),
+        (name("symbolic.db"), "DATABASE_URL: another process"),
+        // Last: from here on the first one would not start again either.
+        (name("hard.db"), "DATABASE_URL: the file has another name"),
+    ] {
+        if wanted.contains("another name") {
+            std::fs::hard_link(running.database(), &named)?;
+        }
+        let url = format!("sqlite://{}", named.display());
+        let settings = with(&running.settings, "LISTEN_ADDR", Some("127.0.0.1:0"));
+        let settings = with(&with(&settings, "METRICS_ADDR", Some("")), "DATABASE_URL", Some(&url));
+        let path = elsewhere.path().to_owned();
+        let second = tokio::task::spawn_blocking(move || run(&path, &settings, &[])).await?;
+        ensure!(second.status.code() == Some(1), "{:?}", second.status);
+        let said = String::from_utf8(second.stderr)?;
+        ensure!(said.lines().count() == 1 && said.starts_with(wanted), "{said}");
+        ensure!(running.get("/readyz").await?.status() == 200, "the first one minds");
+    }
     Ok(())
 }
 
