@@ -315,7 +315,7 @@ async fn repair(app: &App, claim: &ErrandClaim, broadcast: &Broadcast) -> Result
     if settle(&mut tx, claim, Some((&said, broadcast)), None, now).await? { tx.commit().await } else { Ok(()) }
 }
 
-/// Says every now and then that a look is under way. Returns when it is somebody else's by now.
+/// Says every now and then that an errand is under way. Returns when it is somebody else's by now.
 async fn keep(app: &App, claim: &ErrandClaim) {
     loop {
         tokio::time::sleep(RENEW_EVERY).await;

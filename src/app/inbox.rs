@@ -22,15 +22,17 @@ use crate::store::StoreError;
 use crate::store::inbox::Claim;
 use crate::view::{Text, answers, help, result, trouble as said};
 
-/// How long an event is tried again, from its first failure on. After that its author hardly waits for it any more.
+/// How long an event is tried again, from its first failure on: after that its author hardly waits for it any more. And how
+/// often at least: a machine that was off for hours may be up before its network is.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2 * 3600);
+const FAILURES_MIN: i64 = 8;
 
 /// Pauses between tries grow from the one to the other: when Feishu is back, nobody waits long to see it.
 const PAUSE_MIN: Duration = Duration::from_secs(2);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Tries in a row that came to no end, since the program did or the work took too long: what kills it must not do so for
-/// ever.
+/// Tries in a row that came to no end, since the program did, the work took too long or others were faster each time: what
+/// kills the program must not do so for ever.
 const UNENDED_MAX: i64 = 12;
 
 /// After this the work is dropped and begun anew: ten minutes, far beyond the longest search.
@@ -60,7 +62,11 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
 
 async fn work(app: &App, claim: &Claim) -> Result<(), Trouble> {
     match Event::parse(claim.body.as_bytes()) {
-        Ok(_) if claim.attempts > UNENDED_MAX => Ok(abandon(app, claim).await?),
+        Ok(_) if claim.attempts > UNENDED_MAX => abandon(app, claim).await.map_err(|error| {
+            tracing::warn!(key = claim.key, %error, "an event cannot be given up yet");
+            // No failure of the work: that would begin the count anew.
+            Trouble::Store(StoreError::Conflict)
+        }),
         Ok(event) => desk(app, claim, event).await,
         Err(_) => {
             tracing::error!(key = claim.key, "a stored event cannot be read any more");
@@ -114,7 +120,7 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
     if message.chat == ChatKind::Group && message.mentions.is_empty() {
         return Ok(app.store.drop_event(claim).await?);
     }
-    if recalled::before(app, claim, &message.message_id).await? {
+    if recalled::before(app, claim, message).await? {
         return Ok(());
     }
     let bot = match message.chat {
@@ -189,7 +195,7 @@ async fn abandon(app: &App, claim: &Claim) -> Result<(), StoreError> {
     tracing::error!(key = claim.key, attempts = claim.attempts, "an event is given up: the work on it never ended");
     let mut tx = app.store.begin().await?;
     if let Some(message) = message_of(claim).filter(|message| may_be_told(app, message)) {
-        tx.post(&answer_both(&message, "gave-up", &answers::gave_up(&said::cut_short())), app.now()).await?;
+        tx.post(&answer_both(&message, "gave-up", &answers::gave_up(&said::no_end())), app.now()).await?;
     }
     tx.give_up_event(claim).await?;
     tx.commit().await?;
@@ -219,14 +225,15 @@ async fn postpone(app: &App, claim: &Claim, trouble: &Trouble) -> Result<(), Sto
         Some(answer_both(message, purpose, &text))
     };
     let mut tx = app.store.begin().await?;
-    if !(may_pass || is_mute) || failing_for.is_some_and(|long| long >= GIVE_UP_AFTER) {
+    if !(may_pass || is_mute) || (failing_for.is_some_and(|long| long >= GIVE_UP_AFTER) && claim.failed >= FAILURES_MIN)
+    {
         if let Some(letter) = told(answers::gave_up(&why(trouble)), "gave-up") {
             tx.post(&letter, now).await?;
         }
         tx.give_up_event(claim).await?;
     } else {
-        if failing_for.is_none()
-            && let Trouble::Feishu(_) = trouble
+        // Once, by its uuid: the first failure may have been one that is over in a moment.
+        if let Trouble::Feishu(_) = trouble
             && let Some(letter) = told(answers::trying_again(&why(trouble)), "trying-again")
         {
             tx.post(&letter, now).await?;

@@ -304,7 +304,7 @@ impl Departures {
         let began = self.lock().began;
         let wait = began.map_or(Duration::ZERO, |began| began.after(SECOND).since(now));
         // Longer than that it comes from a clock that has been set back.
-        tokio::time::sleep(wait.min(SECOND)).await;
+        tokio::time::sleep(if wait > SECOND { Duration::ZERO } else { wait }).await;
     }
 
     /// How long before its moment a call is made ready, so that it leaves at it. What is late each time by as much would

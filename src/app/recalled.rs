@@ -10,22 +10,41 @@ use super::press::write_cancelled;
 use super::{App, Trouble};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::broadcast::Broadcast;
-use crate::domain::ids::MessageId;
+use crate::domain::ids::{MessageId, Timestamp};
 use crate::domain::language::Language;
 use crate::domain::report::Report;
-use crate::feishu::event::{ChatKind, Event, EventKey, EventKind};
+use crate::feishu::event::{ChatKind, Event, EventKey, EventKind, MessageReceived};
 use crate::store::commands::TakenBack;
-use crate::store::inbox::Claim;
+use crate::store::inbox::{Arrival, Claim, Kind};
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::{Text, hand};
+
+/// Under which the very words of a command are remembered, with what became of them: a broadcast, or nothing any more. They
+/// are somebody's, in one chat, at one millisecond. Source: contract "duplicates": the same typed message was seen again
+/// under another message id.
+pub fn words_of(message: &MessageReceived, became: &str, now: Timestamp) -> Option<Arrival> {
+    let typed_at = message.created_at?.0.to_string();
+    let parent = message.parent_id.as_ref().map_or("", |parent| parent.as_str());
+    let words = [message.sender.as_str(), message.chat_id.as_str(), &typed_at, parent, &message.plain()];
+    Some(Arrival {
+        key: EventKey::of_words(&uuid(&words)).to_string(),
+        kind: Kind::Message,
+        person: message.sender.to_string(),
+        body: became.to_owned(),
+        received_at: now,
+    })
+}
 
 /// The desk of a recall.
 pub async fn desk(app: &App, claim: &Claim, message: &MessageId) -> Result<(), Trouble> {
     let mut tx = app.store.begin().await?;
     if let Some(taken) = tx.take_back(EventKey::of_message(message).as_str()).await? {
-        if let Some(letter) = dropped(message, &taken) {
-            tx.post(&letter, app.now()).await?;
+        if let Some(said) = said(&taken) {
+            if let Some(letter) = dropped(message, &taken, &said) {
+                tx.post(&letter, app.now()).await?;
+            }
+            forget(&mut tx, &said, app.now()).await?;
         }
         tracing::info!(key = claim.key, "a command was recalled before it was done");
     } else if let Some(id) = tx.broadcast_of(message).await?
@@ -40,13 +59,24 @@ pub async fn desk(app: &App, claim: &Claim, message: &MessageId) -> Result<(), T
 }
 
 /// Whether the message of a command was taken back before anybody worked on it; then its event ends here.
-pub async fn before(app: &App, claim: &Claim, message: &MessageId) -> Result<bool, Trouble> {
-    if !app.store.has_seen(EventKey::of_recall(message).as_str()).await? {
+pub async fn before(app: &App, claim: &Claim, message: &MessageReceived) -> Result<bool, Trouble> {
+    if !app.store.has_seen(EventKey::of_recall(&message.message_id).as_str()).await? {
         return Ok(false);
     }
     tracing::info!(key = claim.key, "a command that had been recalled is not worked on");
-    app.store.drop_event(claim).await?;
+    let mut tx = app.store.begin().await?;
+    forget(&mut tx, message, app.now()).await?;
+    tx.finish_event(claim).await?;
+    tx.commit().await?;
     Ok(true)
+}
+
+/// What was taken back is not worked on under another id either.
+async fn forget(tx: &mut Tx, message: &MessageReceived, now: Timestamp) -> Result<(), StoreError> {
+    if let Some(words) = words_of(message, "", now) {
+        tx.remember(&words).await?;
+    }
+    Ok(())
 }
 
 /// Cancels what has not begun to leave. Once it has, nothing is undone that nobody asked for.
@@ -83,8 +113,7 @@ async fn stop(app: &App, tx: &mut Tx, before: Broadcast, message: &MessageId) ->
 
 /// The word after which nothing more is heard of a command that was recalled in the middle: only where something may
 /// have been said of it before, and not into a group, where it may not have been meant for the bot at all.
-fn dropped(message: &MessageId, taken: &TakenBack) -> Option<Letter> {
-    let EventKind::Message(said) = Event::parse(taken.body.as_bytes()).ok()?.kind else { return None };
+fn dropped(message: &MessageId, taken: &TakenBack, said: &MessageReceived) -> Option<Letter> {
     if !taken.begun || said.chat == ChatKind::Group {
         return None;
     }
@@ -96,4 +125,12 @@ fn dropped(message: &MessageId, taken: &TakenBack) -> Option<Letter> {
         msg_type: "text",
         content: text_content(&text.said(Language::of(&said.plain()))),
     })
+}
+
+/// The message that was taken back.
+fn said(taken: &TakenBack) -> Option<MessageReceived> {
+    match Event::parse(taken.body.as_bytes()).ok()?.kind {
+        EventKind::Message(said) => Some(said),
+        _ => None,
+    }
 }

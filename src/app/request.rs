@@ -10,6 +10,7 @@ use super::content::{self, NoContent};
 use super::directory::ResolveError;
 use super::letters::uuid;
 use super::list::{self, Listed, Told};
+use super::recalled::words_of;
 use super::{App, Trouble, audit as chain, commands, heard, in_full, is_about, terms};
 use crate::domain::audience::{Audience, Outline};
 use crate::domain::broadcast::{Broadcast, Origin, State, remind_at};
@@ -21,9 +22,9 @@ use crate::domain::lint::{self, Finding};
 use crate::domain::plan;
 use crate::domain::policy::{Kind, Terms};
 use crate::domain::quota::{Day, PER_DAY};
-use crate::feishu::event::{ChatKind, EventKey};
+use crate::feishu::event::ChatKind;
 use crate::store::cards::CardRole;
-use crate::store::inbox::{self, Arrival, Seen};
+use crate::store::inbox::Seen;
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::{
@@ -32,10 +33,8 @@ use crate::view::{
 
 /// Takes a request for a broadcast.
 pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result<(), Trouble> {
-    if let Some(words) = words_of(request)
-        && request.app.store.has_seen(&words.key).await?
-    {
-        return again_under_another_id(request).await;
+    if again_under_another_id(request).await? {
+        return Ok(());
     }
     match draft(request, &asked).await {
         Ok(draft) if asked.options.dry_run => dry_run(request, &draft).await,
@@ -46,25 +45,21 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
     }
 }
 
-/// Under which the very words are remembered that became a broadcast: somebody, somewhere, at one millisecond. Source:
-/// contract "duplicates": the same typed message was seen again under another message id.
-fn words_of(request: &Request<'_>) -> Option<Arrival> {
-    let message = request.message;
-    let typed_at = message.created_at?.0.to_string();
-    let parent = message.parent_id.as_ref().map_or("", |parent| parent.as_str());
-    let words = [message.sender.as_str(), message.chat_id.as_str(), &typed_at, parent, &message.plain()];
-    Some(Arrival {
-        key: EventKey::of_words(&uuid(&words)).to_string(),
-        kind: inbox::Kind::Message,
-        person: message.sender.to_string(),
-        body: String::new(),
-        received_at: request.app.now(),
-    })
-}
-
-async fn again_under_another_id(request: &Request<'_>) -> Result<(), Trouble> {
-    tracing::warn!(key = request.claim.key, "a command came again under another message id; one broadcast is enough");
-    Ok(request.app.store.drop_event(request.claim).await?)
+/// Ends a command whose very words have been one before, under another id. Recalling either takes back what came of it.
+async fn again_under_another_id(request: &Request<'_>) -> Result<bool, Trouble> {
+    let Some(words) = words_of(request.message, "", request.app.now()) else { return Ok(false) };
+    if !request.app.store.has_seen(&words.key).await? {
+        return Ok(false);
+    }
+    let mut tx = request.app.store.begin().await?;
+    let Some(became) = tx.became(&words.key).await? else { return Ok(false) };
+    if let Some(broadcast) = BroadcastId::parse(&became) {
+        tx.came_of(&request.message.message_id, &broadcast).await?;
+    }
+    tx.finish_event(request.claim).await?;
+    tx.commit().await?;
+    tracing::warn!(key = request.claim.key, became, "a command came again under another message id");
+    Ok(true)
 }
 
 /// Everything that a broadcast is made of, before it is one.
@@ -238,11 +233,11 @@ async fn write(request: &Request<'_>, draft: Draft) -> Result<(), Trouble> {
         broadcast = broadcast.planned(&audience).tightened(&request.app.policy());
     }
     let mut tx = request.app.store.begin().await?;
-    if let Some(words) = words_of(request)
+    if let Some(words) = words_of(request.message, broadcast.id.as_str(), now)
         && tx.remember(&words).await? == Seen::Again
     {
-        drop(tx);
-        return again_under_another_id(request).await;
+        // A moment ago: it is found at the next try.
+        return Err(Trouble::Store(StoreError::Conflict));
     }
     tx.insert_broadcast(&broadcast, &audience).await?;
     chain::proposed(&mut tx, &broadcast, now);

@@ -33,6 +33,13 @@ impl Tx {
         Ok(())
     }
 
+    /// What is remembered with a key, where it is: see [`Self::remember`].
+    pub async fn became(&mut self, key: &str) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query("select body from inbox where key = $1").bind(key);
+        let row = row.fetch_optional(self.connection()).await?;
+        row.map(|row| Ok(row.try_get("body")?)).transpose()
+    }
+
     /// The broadcast that came of a command, if one did.
     pub async fn broadcast_of(&mut self, command: &MessageId) -> Result<Option<BroadcastId>, StoreError> {
         let row = sqlx::query("select broadcast from commands where message_id = $1")
@@ -49,13 +56,16 @@ impl Tx {
     pub async fn take_back(&mut self, key: &str) -> Result<Option<TakenBack>, StoreError> {
         let row = sqlx::query(
             "update inbox set state = 'done', fence = fence + 1
-             where key = $1 and state in ('new', 'taken', 'parked') returning body, attempts",
+             where key = $1 and state in ('new', 'taken', 'parked') returning body, attempts, failed",
         )
         .bind(key)
         .fetch_optional(self.connection())
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let taken = TakenBack { body: row.try_get("body")?, begun: row.try_get::<i64, _>("attempts")? > 0 };
+        let taken = TakenBack {
+            body: row.try_get("body")?,
+            begun: row.try_get::<i64, _>("attempts")? + row.try_get::<i64, _>("failed")? > 0,
+        };
         sqlx::query("update inbox set body = '' where key = $1").bind(key).execute(self.connection()).await?;
         Ok(Some(taken))
     }

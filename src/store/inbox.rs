@@ -51,8 +51,9 @@ pub struct Claim {
     pub body: String,
     /// Tries since the last one that came to an end, including this one.
     pub attempts: i64,
-    /// When the first try failed that did.
+    /// When the first try failed that did, and how many have.
     pub failing_since: Option<Timestamp>,
+    pub failed: i64,
     pub received_at: Timestamp,
     /// True when the row waited for an authorization that did not come in time.
     pub waited_in_vain: bool,
@@ -85,7 +86,7 @@ impl Store {
                     select 1 from inbox o where o.person = people.person and o.state = 'taken' and o.not_before > $1)
                 order by head.not_before, head.received_at limit 1)
                and not_before <= $1
-             returning key, kind, person, body, attempts, failing_since, fence, received_at, parked_until",
+             returning key, kind, person, body, attempts, failing_since, failed, fence, received_at, parked_until",
         )
         .bind(now.0)
         .bind(lease_until.0)
@@ -98,6 +99,7 @@ impl Store {
             body: row.try_get("body")?,
             attempts: row.try_get("attempts")?,
             failing_since: row.try_get::<Option<i64>, _>("failing_since")?.map(Timestamp),
+            failed: row.try_get("failed")?,
             received_at: Timestamp(row.try_get("received_at")?),
             waited_in_vain: row.try_get::<Option<i64>, _>("parked_until")?.is_some(),
             is_revocation: row.try_get::<String, _>("kind")? == Kind::Revocation.as_str(),
@@ -157,7 +159,7 @@ impl Store {
 }
 
 impl Tx {
-    /// Claims a key that is worked on within this very transaction: a card press, a used login link.
+    /// Claims a key that is worked on within this very transaction: a card press, a used login link, the words of a command.
     pub async fn remember(&mut self, arrival: &Arrival) -> Result<Seen, StoreError> {
         let done = sqlx::query(
             "insert into inbox (key, kind, person, body, state, not_before, received_at)
@@ -223,11 +225,9 @@ impl Tx {
     /// As [`Self::finish_event`].
     pub async fn postpone_event(&mut self, claim: &Claim, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
         self.put_back(claim, "new", until, None).await?;
-        sqlx::query("update inbox set attempts = 0, failing_since = coalesce(failing_since, $2) where key = $1")
-            .bind(&claim.key)
-            .bind(now.0)
-            .execute(self.connection())
-            .await?;
+        let count = "update inbox set attempts = 0, failed = failed + 1, failing_since = coalesce(failing_since, $2)
+                     where key = $1";
+        sqlx::query(count).bind(&claim.key).bind(now.0).execute(self.connection()).await?;
         Ok(())
     }
 
@@ -268,7 +268,7 @@ impl Tx {
             .execute(self.connection())
             .await?;
         let done = sqlx::query(
-            "update inbox set state = 'new', not_before = $2, parked_until = null, attempts = 0, failing_since = null
+            "update inbox set state = 'new', not_before = $2, parked_until = null, attempts = 0, failing_since = null, failed = 0
              where person = $1 and state = 'parked'",
         )
         .bind(person.as_str())

@@ -61,6 +61,10 @@ impl Life {
     /// # Errors
     /// `InUse` when another process holds it, `SeveralNames` when the file is hard-linked.
     pub(super) async fn lock(engine: Engine, url: &str) -> Result<Option<File>, StoreError> {
+        if let Some(file) = database_path(url).filter(|_| engine == Engine::Sqlite && url.contains("mode=rwc")) {
+            // It has a place of its own only once it is there. Where it cannot be made, the database says it better.
+            let _made = OpenOptions::new().create(true).append(true).open(file);
+        }
         let Some(path) = witness_path(engine, url) else { return Ok(None) };
         if database_path(url).and_then(|file| std::fs::metadata(file).ok()).is_some_and(|file| file.nlink() > 1) {
             return Err(StoreError::SeveralNames);

@@ -86,7 +86,9 @@ pub enum StoreError {
     #[error("another process is using this database; stop it first, or give this one a DATABASE_URL of its own")]
     InUse,
     /// The log and the lock lie beside the name, so that two names make two of each. Source: SQLite "how to corrupt", 2.5.
-    #[error("the file has another name, a hard link, by which a second process could damage it; remove that name")]
+    #[error(
+        "the file has another name, a hard link, by which a second process could damage it; remove it (find / -samefile FILE)"
+    )]
     SeveralNames,
     /// Somebody else changed the row first: read again and decide again.
     #[error("somebody else was faster")]

@@ -10,6 +10,6 @@ pub fn feishu_silent() -> Text {
     Text::new("飞书暂时没有给出可用的答复。", "Feishu gives no usable answer at the moment.")
 }
 
-pub fn cut_short() -> Text {
-    Text::new("处理这条命令时，机器人一再中断。", "The bot was cut short again and again while it worked on this.")
+pub fn no_end() -> Text {
+    Text::new("这条命令处理了多次，一次也没有做完。", "The work on this was begun many times and never came to an end.")
 }

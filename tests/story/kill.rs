@@ -148,6 +148,7 @@ impl Colleagues {
 
 /// What the ledger calls taken as sent, by its author's word: the contents of these batches and whom they are for.
 async fn taken_as_sent(url: &str) -> anyhow::Result<Vec<(String, String)>> {
+    sqlx::any::install_default_drivers();
     let mut connection = sqlx::AnyConnection::connect(url).await?;
     let statement = "select c.doc as doc, b.targets as targets from batches b join broadcasts c on c.id = b.broadcast
                      where b.state = 'taken-as-sent'";

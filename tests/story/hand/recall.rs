@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{once, told};
 use crate::approve::{HOUR, actions, press, proposal};
-use crate::sandbox::{Company, Fault};
+use crate::sandbox::{Company, Fault, When, Wire};
 use crate::stage::{Stage, story, story_with};
 
 async fn recalled_by(stage: &Stage, message_id: &str, by: &str) -> anyhow::Result<()> {
@@ -97,13 +97,26 @@ async fn a_recall_before_the_command_or_in_the_middle_of_it_wins() {
         assert!(matches!(tx.finish_event(&claim).await, Err(StoreError::Conflict)), "the work comes through");
         drop(tx);
 
+        // It is tried again later, and its author has been told so.
+        stage.tenant.fault(Fault::wire("departments.batch", When::BeforeAccept, Wire::Html502).times(1000));
+        let market = stage.tenant.with(|world| world.company.at("市场部").expect("there").open_department_id.clone());
+        wang.says(&format!("/broadcast {market} 飞书没有答复")).await;
+        stage.settle().await?;
+        once(stage, "王芳", "我会继续尝试");
+        wang.recalls(&wang.last_said().expect("the command")).await;
+        stage.settle().await?;
+        stage.tenant.clear_faults();
+        stage.later(HOUR).await?;
+        assert_eq!(told(stage, "王芳", "命令已被撤回，没有执行").len(), 2);
+        assert_eq!(stored(stage).await?, 0);
+
         // It waits for a login, which comes too late for it.
         wang.says("/broadcast 销售部 等授权").await;
         stage.settle().await?;
         let login = stage.card_of("王芳")?;
         wang.recalls(&wang.last_said().expect("the command")).await;
         stage.settle().await?;
-        assert_eq!(told(stage, "王芳", "命令已被撤回，没有执行").len(), 2);
+        assert_eq!(told(stage, "王芳", "命令已被撤回，没有执行").len(), 3);
         stage.follow_login(&login, "王芳").await?;
         stage.later(HOUR).await?;
         assert_eq!(stored(stage).await?, 0);

@@ -192,6 +192,7 @@ async fn a_slow_call_does_not_keep_it_from_ending() -> anyhow::Result<()> {
 async fn a_sample_that_waits_for_its_turn_does_not_keep_it_from_ending() -> anyhow::Result<()> {
     let mut running = Running::start(&[]).await?;
     let url = format!("sqlite://{}", running.directory.path().join("feishu-broadcast.db").display());
+    sqlx::any::install_default_drivers();
     let mut ledger = sqlx::AnyConnection::connect(&url).await?;
     for statement in [
         format!(

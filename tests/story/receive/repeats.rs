@@ -112,6 +112,20 @@ async fn the_same_words_under_another_message_id_become_one_preview() {
         assert_eq!(stage.tenant.push(&reborn(2)).await.status, 200);
         stage.settle().await?;
         assert_one_preview(stage, "six hours later");
+        // Whichever of them is recalled.
+        stage.person("王芳").recalls("om_again_1").await;
+        stage.settle().await?;
+        assert!(stage.card_of("王芳")?.text.contains("已取消"), "{}", stage.card_of("王芳")?.text);
+        // Recalled before anybody looked, it comes under no other id either.
+        let early = command(stage);
+        let twin = early.clone().with_event_id("ev-twin").with_message_id("om_twin");
+        for event in [&early, &twin] {
+            assert_eq!(stage.tenant.push(event).await.status, 200);
+        }
+        let said = early.body["event"]["message"]["message_id"].as_str().expect("an id");
+        stage.person("王芳").recalls(said).await;
+        stage.settle().await?;
+        assert_eq!(cards_of(stage, "王芳"), 1);
         // Typed again is another command.
         assert_eq!(stage.tenant.push(&command(stage)).await.status, 200);
         stage.settle().await?;
