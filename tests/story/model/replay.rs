@@ -1,7 +1,7 @@
 //! The model is only worth what it shares with the program: ways through it, drawn by lot, are gone with the real bot
 //! on a real store, and both must agree after every step. `WAYS_SEED=n` goes the same ways again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -9,7 +9,7 @@ use feishu_broadcast::app::{dispatch, inbox, life, recall, tidy};
 use feishu_broadcast::domain::batch::{Batch, BatchState};
 use feishu_broadcast::domain::broadcast::{Broadcast, State};
 use feishu_broadcast::domain::hold::{AWAY_MAX, HoldCause};
-use feishu_broadcast::domain::ids::BroadcastId;
+use feishu_broadcast::domain::ids::{BroadcastId, Timestamp};
 use feishu_broadcast::domain::policy::Action;
 use feishu_broadcast::domain::recall::RecallStage;
 use serde_json::json;
@@ -30,6 +30,11 @@ const STEPS_MAX: usize = 24;
 
 /// Minutes after which no recall is under way any more.
 const RECALL_LOOKS: usize = 8;
+
+/// How old a batch may be at its call; and the pause before each call, and how many of them the longest wait has.
+const STALE_AFTER: Duration = Duration::from_secs(30);
+const CALLED_AFTER: Duration = Duration::from_secs(2);
+const PAUSES_MAX: usize = 40;
 
 /// One more person than a batch names.
 const CROWD: usize = 201;
@@ -72,9 +77,8 @@ struct Way<'a> {
     stage: &'a Stage,
     id: BroadcastId,
     card: String,
-    taken: BTreeMap<i64, dispatch::Claimed>,
-    /// Of those the ones that were taken before a long silence: whoever holds one puts it back.
-    stale: BTreeSet<i64>,
+    /// What was taken, and when.
+    taken: BTreeMap<i64, (dispatch::Claimed, Timestamp)>,
     went: Vec<String>,
 }
 
@@ -83,7 +87,7 @@ impl<'a> Way<'a> {
         let ids: Vec<String> = (0..CROWD).map(|n| stage.person(&format!("员工{n:03}")).open_id).collect();
         let card = stage.propose(played_by("author"), &format!("/broadcast {} 第{number}条", ids.join(","))).await?;
         let id = BroadcastId::parse(&Stage::id_on(&card)).context("an id on the card")?;
-        Ok(Self { stage, id, card: card.message_id, taken: BTreeMap::new(), stale: BTreeSet::new(), went: vec![] })
+        Ok(Self { stage, id, card: card.message_id, taken: BTreeMap::new(), went: vec![] })
     }
 
     async fn broadcast(&self) -> anyhow::Result<Broadcast> {
@@ -131,9 +135,14 @@ impl<'a> Way<'a> {
         Ok(world.ledger.broadcast.state)
     }
 
-    /// Whether it is a call with what was taken before a long silence.
+    /// Whether it is a call with what was taken too long ago: whoever holds it puts it back.
     fn is_too_late(&self, what: &Move) -> bool {
-        matches!(what, Move::Called { seq, answer } if *answer != Answer::Unsent && self.stale.contains(seq))
+        matches!(what, Move::Called { seq, answer } if *answer != Answer::Unsent && self.is_stale(*seq))
+    }
+
+    fn is_stale(&self, seq: i64) -> bool {
+        let now = self.stage.bot.app.now();
+        self.taken.get(&seq).is_some_and(|(_, at)| now.since(*at) + CALLED_AFTER > STALE_AFTER)
     }
 
     /// One batch is asked back; of several the program takes the one that has waited longest.
@@ -168,39 +177,31 @@ impl<'a> Way<'a> {
                 inbox::step(app).await?;
             }
             Move::Deed(Deed::Take) => {
-                // A pause that was asked for is over by then.
-                self.passes(Duration::from_secs(70)).await?;
                 let before = self.sending().await?;
-                let taken = dispatch::next(app).await?.context("there is a batch to take")?;
+                let taken = self.take().await?;
                 let fresh = self.sending().await?.into_iter().find(|seq| !before.contains(seq));
-                self.taken.insert(fresh.context("it is sending")?, taken);
+                self.taken.insert(fresh.context("it is sending")?, (taken, app.now()));
             }
             Move::Called { seq, answer } => {
                 // A pause that Feishu asked for would hold up this call as well.
-                self.passes(Duration::from_secs(2)).await?;
+                let is_stale = self.is_stale(*seq);
+                self.passes(CALLED_AFTER).await?;
                 match answer {
-                    _ if self.stale.remove(seq) => {}
+                    _ if is_stale => {}
                     Answer::Accepted => {}
                     Answer::Refused => self.stage.tenant.fault(Fault::code("batch_send", 200, 11_203)),
                     Answer::Unsent => self.stage.tenant.fault(Fault::rate("batch_send", 1)),
                     Answer::Unknown => self.stage.tenant.fault(Fault::lost_answer("batch_send")),
                 }
-                dispatch::send(app, self.taken.remove(seq).context("it was taken")?).await?;
+                dispatch::send(app, self.taken.remove(seq).context("it was taken")?.0).await?;
             }
-            Move::Dies { seq, .. } => {
-                self.stale.remove(seq);
-                drop(self.taken.remove(seq));
-            }
-            Move::TimePasses => {
-                self.stale.extend(self.taken.keys());
-                self.passes(Duration::from_secs(31 * 60)).await?;
-            }
+            Move::Dies { seq, .. } => drop(self.taken.remove(seq)),
+            Move::TimePasses => self.passes(Duration::from_secs(31 * 60)).await?,
             Move::Deed(Deed::Doubt(_)) => {
                 self.passes(LEASES_OVER).await?;
                 tidy::step(app).await?;
             }
             Move::Deed(Deed::Hold(_)) => {
-                self.stale.extend(self.taken.keys());
                 self.stage.tenant.later(AWAY_MAX + Duration::from_secs(1)).await;
                 life::beat(app).await?;
             }
@@ -222,6 +223,17 @@ impl<'a> Way<'a> {
             | Move::AskerGoes { .. } => anyhow::bail!("{what} is no step of its own here"),
         }
         Ok(())
+    }
+
+    /// Takes the next batch, as soon as a pause that Feishu asked for is over.
+    async fn take(&self) -> anyhow::Result<dispatch::Claimed> {
+        for _ in 0..PAUSES_MAX {
+            self.passes(CALLED_AFTER).await?;
+            if let Some(taken) = dispatch::next(&self.stage.bot.app).await? {
+                return Ok(taken);
+            }
+        }
+        anyhow::bail!("there is no batch to take")
     }
 
     /// Time in which the bot lives and does nothing.
