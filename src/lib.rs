@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | 5 | [`config`], [`bot`], [`audit`], [`check`], `main` | settings checked once; everything put together, started, stopped politely; the audit chain, checked and printed; a deployment, looked at from outside |
 //! | 4 | [`web`] | HTTP in: bytes to verified events; nothing is decided here |
-//! | 3 | [`app`] | the shell: one step per file, intent, deed, outcome; the only room with a clock |
+//! | 3 | [`app`] | the shell: one step per file, intent, deed, outcome; the only room that asks what time it is |
 //! | 2 | [`feishu`] | one partner: sealing, events, calls, tokens, and what its errors allow |
 //! | 2 | [`store`] | one memory: rows to values, short transactions, plain SQL |
 //! | 1 | [`view`] | everything the bot says, in two languages; pure |

@@ -1,4 +1,5 @@
-//! The only place that reads time or draws random bytes, so that stories can hold both still.
+//! The only place that asks what time it is or draws random bytes, so that stories can hold both still. How long something
+//! took is measured where it happens.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

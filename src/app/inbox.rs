@@ -18,8 +18,8 @@ use crate::domain::language::Language;
 use crate::domain::policy::{Deed, Roles};
 use crate::feishu::error::Class;
 use crate::feishu::event::{ChatKind, Event, EventKind, MessageBody, MessageReceived};
-use crate::store::StoreError;
 use crate::store::inbox::Claim;
+use crate::store::{StoreError, Tx};
 use crate::view::{Text, answers, help, result, trouble as said};
 
 /// How long an event is tried again, from its first failure on: after that its author hardly waits for it any more. And how
@@ -194,13 +194,19 @@ fn serve<'a>(request: &'a Request<'_>, command: Command, roles: Roles) -> BoxFut
 async fn abandon(app: &App, claim: &Claim) -> Result<(), StoreError> {
     tracing::error!(key = claim.key, attempts = claim.attempts, "an event is given up: the work on it never ended");
     let mut tx = app.store.begin().await?;
-    if let Some(message) = message_of(claim).filter(|message| may_be_told(app, message)) {
-        tx.post(&answer_both(&message, "gave-up", &answers::gave_up(&said::no_end())), app.now()).await?;
-    }
+    tell(app, &mut tx, claim, "gave-up", &answers::gave_up(&said::no_end())).await?;
     tx.give_up_event(claim).await?;
     tx.commit().await?;
     app.wake_all();
     Ok(())
+}
+
+/// Says a word to whoever wrote what an event brought, once for each purpose, where the bot can.
+async fn tell(app: &App, tx: &mut Tx, claim: &Claim, purpose: &str, text: &Text) -> Result<(), StoreError> {
+    match message_of(claim).filter(|message| may_be_told(app, message)) {
+        Some(message) => tx.post(&answer_both(&message, purpose, text), app.now()).await,
+        None => Ok(()),
+    }
 }
 
 /// Puts an event back, or gives it up when it has been tried for long enough.
@@ -217,26 +223,17 @@ async fn postpone(app: &App, claim: &Claim, trouble: &Trouble) -> Result<(), Sto
     };
     let failing_for = claim.failing_since.map(|since| now.since(since));
     tracing::warn!(key = claim.key, ?failing_for, may_pass, error = %trouble, "an event could not be worked on");
-    let message = message_of(claim);
     // Where the bot cannot say a word yet, it tries for as long as with what may pass: a setup is mended, too.
-    let is_mute = message.as_ref().is_some_and(|message| !may_be_told(app, message));
-    let told = |text: Text, purpose| {
-        let message = message.as_ref().filter(|_| !is_mute)?;
-        Some(answer_both(message, purpose, &text))
-    };
+    let is_mute = message_of(claim).is_some_and(|message| !may_be_told(app, &message));
+    let long_enough = failing_for.is_some_and(|long| long >= GIVE_UP_AFTER) && claim.failed >= FAILURES_MIN;
     let mut tx = app.store.begin().await?;
-    if !(may_pass || is_mute) || (failing_for.is_some_and(|long| long >= GIVE_UP_AFTER) && claim.failed >= FAILURES_MIN)
-    {
-        if let Some(letter) = told(answers::gave_up(&why(trouble)), "gave-up") {
-            tx.post(&letter, now).await?;
-        }
+    if !(may_pass || is_mute) || long_enough {
+        tell(app, &mut tx, claim, "gave-up", &answers::gave_up(&why(trouble))).await?;
         tx.give_up_event(claim).await?;
     } else {
-        // Once, by its uuid: the first failure may have been one that is over in a moment.
-        if let Trouble::Feishu(_) = trouble
-            && let Some(letter) = told(answers::trying_again(&why(trouble)), "trying-again")
-        {
-            tx.post(&letter, now).await?;
+        // The store is back by the time it could say that it was away.
+        if let Trouble::Feishu(_) = trouble {
+            tell(app, &mut tx, claim, "trying-again", &answers::trying_again(&why(trouble))).await?;
         }
         let pause = failing_for.unwrap_or_default().clamp(PAUSE_MIN, PAUSE_MAX);
         // Never shorter than Feishu asked for.

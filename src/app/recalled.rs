@@ -60,7 +60,7 @@ pub async fn desk(app: &App, claim: &Claim, message: &MessageId) -> Result<(), T
 
 /// Whether the message of a command was taken back before anybody worked on it; then its event ends here.
 pub async fn before(app: &App, claim: &Claim, message: &MessageReceived) -> Result<bool, Trouble> {
-    if !app.store.has_seen(EventKey::of_recall(&message.message_id).as_str()).await? {
+    if app.store.remembered(EventKey::of_recall(&message.message_id).as_str()).await?.is_none() {
         return Ok(false);
     }
     tracing::info!(key = claim.key, "a command that had been recalled is not worked on");

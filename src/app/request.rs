@@ -48,11 +48,8 @@ pub async fn broadcast(request: &Request<'_>, asked: BroadcastRequest) -> Result
 /// Ends a command whose very words have been one before, under another id. Recalling either takes back what came of it.
 async fn again_under_another_id(request: &Request<'_>) -> Result<bool, Trouble> {
     let Some(words) = words_of(request.message, "", request.app.now()) else { return Ok(false) };
-    if !request.app.store.has_seen(&words.key).await? {
-        return Ok(false);
-    }
+    let Some(became) = request.app.store.remembered(&words.key).await? else { return Ok(false) };
     let mut tx = request.app.store.begin().await?;
-    let Some(became) = tx.became(&words.key).await? else { return Ok(false) };
     if let Some(broadcast) = BroadcastId::parse(&became) {
         tx.came_of(&request.message.message_id, &broadcast).await?;
     }

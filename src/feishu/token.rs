@@ -3,8 +3,8 @@
 //! Feishu hands out the same token again while it has 30 minutes or more to live and a new one after that; both stay
 //! good until their own end. So a token is renewed when less than ten minutes are left, and while a renewal fails the
 //! old one serves until its end. A refusal that only an operator can mend (wrong app id or secret) is remembered for a
-//! minute, so that a mistake in the settings does not become a hammer; one that asks for a pause, for that pause. No
-//! clock is read here: `now` comes from the caller. Source: "Get tenant_access_token (custom app)".
+//! minute, so that a mistake in the settings does not become a hammer; one that asks for a pause, for that pause. What
+//! time it is comes from the caller; only how long a fetch took is measured here. Source: "Get tenant_access_token (custom app)".
 
 use std::convert::Infallible;
 use std::sync::Arc;

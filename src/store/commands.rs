@@ -15,10 +15,12 @@ pub struct TakenBack {
 }
 
 impl Store {
-    /// Whether an event of this key was accepted, however long ago within the memory of the inbox.
-    pub async fn has_seen(&self, key: &str) -> Result<bool, StoreError> {
-        let row = sqlx::query("select 1 from inbox where key = $1").bind(key);
-        Ok(row.fetch_optional(&mut *self.reader().await?).await?.is_some())
+    /// What is remembered with a key that was accepted, however long ago within the memory of the inbox: what was given to
+    /// [`Tx::remember`], and nothing with an event that is done.
+    pub async fn remembered(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query("select body from inbox where key = $1").bind(key);
+        let row = row.fetch_optional(&mut *self.reader().await?).await?;
+        row.map(|row| Ok(row.try_get("body")?)).transpose()
     }
 }
 
@@ -31,13 +33,6 @@ impl Tx {
             .execute(self.connection())
             .await?;
         Ok(())
-    }
-
-    /// What is remembered with a key, where it is: see [`Self::remember`].
-    pub async fn became(&mut self, key: &str) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query("select body from inbox where key = $1").bind(key);
-        let row = row.fetch_optional(self.connection()).await?;
-        row.map(|row| Ok(row.try_get("body")?)).transpose()
     }
 
     /// The broadcast that came of a command, if one did.

@@ -216,7 +216,7 @@ impl Tx {
     /// # Errors
     /// As [`Self::finish_event`].
     pub async fn begin_event_anew(&mut self, claim: &Claim, at: Timestamp) -> Result<(), StoreError> {
-        self.put_back(claim, "new", at, None).await
+        self.put_back(claim, "new", at, None, None).await
     }
 
     /// Puts an event back for later, since a try at `now` failed.
@@ -224,11 +224,7 @@ impl Tx {
     /// # Errors
     /// As [`Self::finish_event`].
     pub async fn postpone_event(&mut self, claim: &Claim, now: Timestamp, until: Timestamp) -> Result<(), StoreError> {
-        self.put_back(claim, "new", until, None).await?;
-        let count = "update inbox set attempts = 0, failed = failed + 1, failing_since = coalesce(failing_since, $2)
-                     where key = $1";
-        sqlx::query(count).bind(&claim.key).bind(now.0).execute(self.connection()).await?;
-        Ok(())
+        self.put_back(claim, "new", until, None, Some(now)).await
     }
 
     /// Lets an event wait for its person's authorization, at most until `until`.
@@ -236,7 +232,7 @@ impl Tx {
     /// # Errors
     /// As [`Self::finish_event`].
     pub async fn park_event(&mut self, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
-        self.put_back(claim, "parked", until, Some(until)).await
+        self.put_back(claim, "parked", until, Some(until), None).await
     }
 
     async fn put_back(
@@ -245,9 +241,11 @@ impl Tx {
         state: &str,
         until: Timestamp,
         parked_until: Option<Timestamp>,
+        failed_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let done = sqlx::query(
-            "update inbox set state = $3, not_before = $4, parked_until = $5
+            "update inbox set state = $3, not_before = $4, parked_until = $5, attempts = case when $7 = 1 then 0 else attempts end,
+                              failed = failed + $7, failing_since = coalesce(failing_since, $6)
              where key = $1 and fence = $2 and state = 'taken'",
         )
         .bind(&claim.key)
@@ -255,6 +253,8 @@ impl Tx {
         .bind(state)
         .bind(until.0)
         .bind(parked_until.map(|moment| moment.0))
+        .bind(failed_at.map(|moment| moment.0))
+        .bind(i64::from(failed_at.is_some()))
         .execute(self.connection())
         .await?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
@@ -268,7 +268,7 @@ impl Tx {
             .execute(self.connection())
             .await?;
         let done = sqlx::query(
-            "update inbox set state = 'new', not_before = $2, parked_until = null, attempts = 0, failing_since = null, failed = 0
+            "update inbox set state = 'new', not_before = $2, parked_until = null, attempts = 0, failed = 0, failing_since = null
              where person = $1 and state = 'parked'",
         )
         .bind(person.as_str())
