@@ -17,7 +17,7 @@ use crate::domain::command::{self, Command, CommandErrorKind, CommandName, Said}
 use crate::domain::language::Language;
 use crate::domain::policy::{Deed, Roles};
 use crate::feishu::error::Class;
-use crate::feishu::event::{ChatKind, Event, EventKind, MessageBody, MessageReceived};
+use crate::feishu::event::{ChatKind, Event, EventKey, EventKind, MessageBody, MessageReceived};
 use crate::store::inbox::Claim;
 use crate::store::{StoreError, Tx};
 use crate::view::{Text, answers, help, result, trouble as said};
@@ -41,10 +41,12 @@ const RENEWALS_MAX: u32 = 40;
 /// Does at most one event. Safe to call from any replica at any time.
 pub async fn step(app: &App) -> Result<Step, StoreError> {
     let now = app.now();
-    let Some(claim) = app.store.claim_event(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
+    let Some(mut claim) = app.store.claim_event(now, now.after(LEASE)).await? else { return Ok(Step::Idle) };
+    let event = Event::parse(claim.body.as_bytes()).ok();
+    claim.ends_as = event.as_ref().and_then(ends_as).filter(|key| *key != claim.key);
     let working = async {
         tokio::select! {
-            worked = work(app, &claim) => worked,
+            worked = work(app, &claim, event) => worked,
             () = keep(app, &claim) => Err(Trouble::Store(StoreError::Conflict)),
         }
     };
@@ -60,15 +62,35 @@ pub async fn step(app: &App) -> Result<Step, StoreError> {
     Ok(Step::Worked)
 }
 
-async fn work(app: &App, claim: &Claim) -> Result<(), Trouble> {
-    match Event::parse(claim.body.as_bytes()) {
-        Ok(_) if claim.attempts > UNENDED_MAX => abandon(app, claim).await.map_err(|error| {
+/// Under which an event is remembered once something came of it: a message that is pushed again with another time has
+/// another key at the door, and comes as far as here.
+fn ends_as(event: &Event) -> Option<String> {
+    match &event.kind {
+        EventKind::Message(message) => Some(EventKey::of_worked_on(&message.message_id).to_string()),
+        _ => None,
+    }
+}
+
+/// Whether something came of the same event under another key; then it ends here.
+async fn ended_before(app: &App, claim: &Claim) -> Result<bool, StoreError> {
+    let Some(key) = &claim.ends_as else { return Ok(false) };
+    if app.store.remembered(key).await?.is_none() {
+        return Ok(false);
+    }
+    tracing::info!(key = claim.key, "a message came again, with another time");
+    app.store.drop_event(claim).await?;
+    Ok(true)
+}
+
+async fn work(app: &App, claim: &Claim, event: Option<Event>) -> Result<(), Trouble> {
+    match event {
+        Some(_) if claim.attempts > UNENDED_MAX => abandon(app, claim).await.map_err(|error| {
             tracing::warn!(key = claim.key, %error, "an event cannot be given up yet");
             // No failure of the work: that would begin the count anew.
             Trouble::Store(StoreError::Conflict)
         }),
-        Ok(event) => desk(app, claim, event).await,
-        Err(_) => {
+        Some(event) => desk(app, claim, event).await,
+        None => {
             tracing::error!(key = claim.key, "a stored event cannot be read any more");
             Ok(app.store.drop_event(claim).await?)
         }
@@ -120,7 +142,7 @@ async fn message_desk(app: &App, claim: &Claim, message: &MessageReceived) -> Re
     if message.chat == ChatKind::Group && message.mentions.is_empty() {
         return Ok(app.store.drop_event(claim).await?);
     }
-    if recalled::before(app, claim, message).await? {
+    if ended_before(app, claim).await? || recalled::before(app, claim, message).await? {
         return Ok(());
     }
     let bot = match message.chat {
@@ -192,6 +214,9 @@ fn serve<'a>(request: &'a Request<'_>, command: Command, roles: Roles) -> BoxFut
 
 /// Gives up an event whose work came to no end, time and again.
 async fn abandon(app: &App, claim: &Claim) -> Result<(), StoreError> {
+    if ended_before(app, claim).await? {
+        return Ok(());
+    }
     tracing::error!(key = claim.key, attempts = claim.attempts, "an event is given up: the work on it never ended");
     let mut tx = app.store.begin().await?;
     tell(app, &mut tx, claim, "gave-up", &answers::gave_up(&said::no_end())).await?;

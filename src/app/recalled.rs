@@ -14,7 +14,6 @@ use crate::domain::ids::{MessageId, Timestamp};
 use crate::domain::language::Language;
 use crate::domain::report::Report;
 use crate::feishu::event::{ChatKind, Event, EventKey, EventKind, MessageReceived};
-use crate::store::commands::TakenBack;
 use crate::store::inbox::{Arrival, Claim, Kind};
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
@@ -39,12 +38,9 @@ pub fn words_of(message: &MessageReceived, became: &str, now: Timestamp) -> Opti
 /// The desk of a recall.
 pub async fn desk(app: &App, claim: &Claim, message: &MessageId) -> Result<(), Trouble> {
     let mut tx = app.store.begin().await?;
-    if let Some(taken) = tx.take_back(EventKey::of_message(message).as_str()).await? {
-        if let Some(said) = said(&taken) {
-            if let Some(letter) = dropped(message, &taken, &said) {
-                tx.post(&letter, app.now()).await?;
-            }
-            forget(&mut tx, &said, app.now()).await?;
+    if let Some(taken) = tx.take_back(|key| EventKey::is_of_message(key, message)).await? {
+        if let Some(said) = said(&taken.body) {
+            drop_command(app, &mut tx, &said, taken.begun).await?;
         }
         tracing::info!(key = claim.key, "a command was recalled before it was done");
     } else if let Some(id) = tx.broadcast_of(message).await?
@@ -58,22 +54,27 @@ pub async fn desk(app: &App, claim: &Claim, message: &MessageId) -> Result<(), T
     Ok(())
 }
 
-/// Whether the message of a command was taken back before anybody worked on it; then its event ends here.
+/// Whether the message of a command was taken back before this try; then its event ends here.
 pub async fn before(app: &App, claim: &Claim, message: &MessageReceived) -> Result<bool, Trouble> {
     if app.store.remembered(EventKey::of_recall(&message.message_id).as_str()).await?.is_none() {
         return Ok(false);
     }
     tracing::info!(key = claim.key, "a command that had been recalled is not worked on");
     let mut tx = app.store.begin().await?;
-    forget(&mut tx, message, app.now()).await?;
+    drop_command(app, &mut tx, message, claim.was_begun()).await?;
     tx.finish_event(claim).await?;
     tx.commit().await?;
+    app.wake_all();
     Ok(true)
 }
 
-/// What was taken back is not worked on under another id either.
-async fn forget(tx: &mut Tx, message: &MessageReceived, now: Timestamp) -> Result<(), StoreError> {
-    if let Some(words) = words_of(message, "", now) {
+/// What was taken back is not worked on, under another id either. Where something may have been said of it already, its
+/// author hears that nothing more will be.
+async fn drop_command(app: &App, tx: &mut Tx, said: &MessageReceived, begun: bool) -> Result<(), StoreError> {
+    if let Some(letter) = dropped(said).filter(|_| begun) {
+        tx.post(&letter, app.now()).await?;
+    }
+    if let Some(words) = words_of(said, "", app.now()) {
         tx.remember(&words).await?;
     }
     Ok(())
@@ -111,15 +112,15 @@ async fn stop(app: &App, tx: &mut Tx, before: Broadcast, message: &MessageId) ->
     tx.post(&letter, now).await
 }
 
-/// The word after which nothing more is heard of a command that was recalled in the middle: only where something may
-/// have been said of it before, and not into a group, where it may not have been meant for the bot at all.
-fn dropped(message: &MessageId, taken: &TakenBack, said: &MessageReceived) -> Option<Letter> {
-    if !taken.begun || said.chat == ChatKind::Group {
+/// The word after which nothing more is heard of a command that was recalled in the middle: not into a group, where it may
+/// not have been meant for the bot at all.
+fn dropped(said: &MessageReceived) -> Option<Letter> {
+    if said.chat == ChatKind::Group {
         return None;
     }
     let text: Text = hand::command_dropped();
     Some(Letter {
-        uuid: uuid(&["command-recalled", message.as_str()]),
+        uuid: uuid(&["command-recalled", said.message_id.as_str()]),
         receiver: Receiver::Chat(said.chat_id.clone()),
         reply_to: None,
         msg_type: "text",
@@ -128,8 +129,8 @@ fn dropped(message: &MessageId, taken: &TakenBack, said: &MessageReceived) -> Op
 }
 
 /// The message that was taken back.
-fn said(taken: &TakenBack) -> Option<MessageReceived> {
-    match Event::parse(taken.body.as_bytes()).ok()?.kind {
+fn said(body: &str) -> Option<MessageReceived> {
+    match Event::parse(body.as_bytes()).ok()?.kind {
         EventKind::Message(said) => Some(said),
         _ => None,
     }

@@ -19,18 +19,35 @@ use crate::domain::ids::{ChatId, MessageId, OpenId, Timestamp};
 
 /// The one name under which a push is remembered: a second push of the same key changes nothing.
 ///
-/// `m:` and the message id for a message, because its event id may differ between pushes; `r:` and the message id for
-/// its recall, by which a command is found to have been taken back; `g:`, the day and the person for a look at the chat,
-/// which the door keeps once a day; `w:` and a digest for the words that became a broadcast; `e:` and the event id for all
-/// else (`uuid` in the old schema).
+/// `m:`, when it was sent and the message id for a message, because its event id may differ between pushes; `m:` and the
+/// message id alone once something came of it, whatever a push says of the time; `r:` and the message id for its recall, by
+/// which a command is found to have been taken back; `g:`, the day and the person for a look at the chat, which the door
+/// keeps once a day; `w:` and a digest for the words that became a broadcast; `e:` and the event id for all else (`uuid` in
+/// the old schema).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventKey(String);
 
 impl EventKey {
-    /// Under which the push of this message is remembered.
-    pub fn of_message(message: &MessageId) -> Self {
+    /// Under which the push of this message is remembered. With the time before the id, which is random: the memory's index
+    /// grows at its end, and neither storing nor writing back goes all over it, however much it holds.
+    pub fn of_message(message: &MessageId, sent_at: Option<Timestamp>) -> Self {
+        match sent_at {
+            // What the wire can say has 13 digits at most: see `moment`.
+            Some(at) => Self(format!("m:{:013}:{message}", at.0)),
+            None => Self::of_worked_on(message),
+        }
+    }
+
+    /// Under which a message is remembered once something came of it.
+    pub fn of_worked_on(message: &MessageId) -> Self {
         Self(format!("m:{message}"))
+    }
+
+    /// Whether `key` is one under which the push of this message is remembered.
+    pub fn is_of_message(key: &str, message: &MessageId) -> bool {
+        let Some(rest) = key.strip_prefix("m:") else { return false };
+        rest == message.as_str() || rest.split_once(':').is_some_and(|(_, id)| id == message.as_str())
     }
 
     /// Under which the recall of this message is remembered.
@@ -207,7 +224,7 @@ impl Event {
         }
         .unwrap_or(EventKind::Unknown);
         let key = match &kind {
-            EventKind::Message(message) => EventKey::of_message(&message.message_id),
+            EventKind::Message(message) => EventKey::of_message(&message.message_id, message.created_at),
             EventKind::MessageRecalled { message_id } => EventKey::of_recall(message_id),
             EventKind::CardAction(_)
             | EventKind::TokenRevoked { .. }

@@ -44,16 +44,25 @@ impl Tx {
         row.map(|row| super::id(row.try_get("broadcast")?, |text: String| BroadcastId::parse(&text))).transpose()
     }
 
-    /// Ends the work on an event that is not done yet, also where it waits for an authorization or somebody is at it:
-    /// the raised fence lets nothing of that come through. `None` where it is done, or was never seen.
+    /// Ends the work on an event that somebody is at or that waits for an authorization: the raised fence lets nothing of
+    /// that come through. `None` where none has such a key. What waits for its turn is left to whoever takes it, and sees
+    /// then what there is to see now.
     ///
     /// Whoever is just finishing it is waited for: what came of it is there afterwards.
-    pub async fn take_back(&mut self, key: &str) -> Result<Option<TakenBack>, StoreError> {
+    pub async fn take_back(&mut self, is_its: impl Fn(&str) -> bool) -> Result<Option<TakenBack>, StoreError> {
+        // One for each person at most, and those that wait: few, and each in an index of its own.
+        let rows = sqlx::query(
+            "select key from inbox where state = 'taken' union all select key from inbox where state = 'parked'",
+        )
+        .fetch_all(self.connection())
+        .await?;
+        let keys = rows.iter().map(|row| row.try_get("key")).collect::<Result<Vec<String>, _>>()?;
+        let Some(key) = keys.into_iter().find(|key| is_its(key)) else { return Ok(None) };
         let row = sqlx::query(
             "update inbox set state = 'done', fence = fence + 1
-             where key = $1 and state in ('new', 'taken', 'parked') returning body, attempts, failed",
+             where key = $1 and state in ('taken', 'parked') returning body, attempts, failed",
         )
-        .bind(key)
+        .bind(&key)
         .fetch_optional(self.connection())
         .await?;
         let Some(row) = row else { return Ok(None) };

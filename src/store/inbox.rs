@@ -47,6 +47,9 @@ pub enum Seen {
 #[derive(Debug, Clone)]
 pub struct Claim {
     pub key: String,
+    /// Under which its end is remembered as well, where the same may come under several keys: one of them ends with what
+    /// came of it, and only one. Whoever reads the event knows.
+    pub ends_as: Option<String>,
     pub person: String,
     pub body: String,
     /// Tries since the last one that came to an end, including this one.
@@ -57,8 +60,14 @@ pub struct Claim {
     pub received_at: Timestamp,
     /// True when the row waited for an authorization that did not come in time.
     pub waited_in_vain: bool,
-    pub is_revocation: bool,
     fence: i64,
+}
+
+impl Claim {
+    /// Whether an earlier try had begun, and may have said something.
+    pub fn was_begun(&self) -> bool {
+        self.attempts > 1 || self.failed > 0
+    }
 }
 
 impl Store {
@@ -86,7 +95,7 @@ impl Store {
                     select 1 from inbox o where o.person = people.person and o.state = 'taken' and o.not_before > $1)
                 order by head.not_before, head.received_at limit 1)
                and not_before <= $1
-             returning key, kind, person, body, attempts, failing_since, failed, fence, received_at, parked_until",
+             returning key, person, body, attempts, failing_since, failed, fence, received_at, parked_until",
         )
         .bind(now.0)
         .bind(lease_until.0)
@@ -95,6 +104,7 @@ impl Store {
         let Some(row) = rows.first() else { return Ok(None) };
         Ok(Some(Claim {
             key: row.try_get("key")?,
+            ends_as: None,
             person: row.try_get("person")?,
             body: row.try_get("body")?,
             attempts: row.try_get("attempts")?,
@@ -102,7 +112,6 @@ impl Store {
             failed: row.try_get("failed")?,
             received_at: Timestamp(row.try_get("received_at")?),
             waited_in_vain: row.try_get::<Option<i64>, _>("parked_until")?.is_some(),
-            is_revocation: row.try_get::<String, _>("kind")? == Kind::Revocation.as_str(),
             fence: row.try_get("fence")?,
         }))
     }
@@ -184,9 +193,10 @@ impl Tx {
     /// Ends an event together with everything it led to.
     ///
     /// # Errors
-    /// `Conflict` when the lease was lost: somebody else works on it, so nothing of this transaction may stay.
+    /// `Conflict` when the lease was lost, or when it ended under another key: somebody else works on it or did, so nothing
+    /// of this transaction may stay.
     pub async fn finish_event(&mut self, claim: &Claim) -> Result<(), StoreError> {
-        leave(self.connection(), claim, "done").await
+        self.end(claim, "done").await
     }
 
     /// Ends an event that could not be worked on; its author is told in the same transaction.
@@ -194,7 +204,23 @@ impl Tx {
     /// # Errors
     /// As [`Self::finish_event`].
     pub async fn give_up_event(&mut self, claim: &Claim) -> Result<(), StoreError> {
-        leave(self.connection(), claim, "given-up").await
+        self.end(claim, "given-up").await
+    }
+
+    async fn end(&mut self, claim: &Claim, state: &str) -> Result<(), StoreError> {
+        leave(self.connection(), claim, state).await?;
+        let Some(key) = &claim.ends_as else { return Ok(()) };
+        let end = Arrival {
+            key: key.clone(),
+            kind: Kind::Message,
+            person: claim.person.clone(),
+            body: String::new(),
+            received_at: claim.received_at,
+        };
+        match self.remember(&end).await? {
+            Seen::First => Ok(()),
+            Seen::Again => Err(StoreError::Conflict),
+        }
     }
 
     /// Keeps others from this event until the transaction ends: whoever authorizes its person meanwhile waits, and

@@ -99,7 +99,7 @@ impl Database {
         Ok(())
     }
 
-    /// Stores events that were worked on in the last week, under random keys, in one statement.
+    /// Stores events that were worked on in the last week, under keys such as theirs, in one statement.
     pub async fn seed_events(&self, count: usize) -> anyhow::Result<()> {
         if count == 0 {
             return Ok(());
@@ -115,7 +115,7 @@ impl Database {
         let week_ms = 7 * 24 * 3600 * 1000;
         let statement = format!(
             "insert into inbox (key, kind, person, body, state, attempts, not_before, received_at)
-             {numbers} select 'm:om_' || {key}, 'message', 'ou_' || (i % 20), '', 'done', 1, at, at
+             {numbers} select 'm:' || at || ':om_' || {key}, 'message', 'ou_' || (i % 20), '', 'done', 1, at, at
              from (select i, {now} - {week_ms} + i * cast({week_ms} as bigint) / {count} - 1000 as at from n) e"
         );
         ensure!(usize::try_from(self.run(&statement).await?)? == count, "not every event was stored");

@@ -32,6 +32,23 @@ fn a_message_is_known_by_its_message_id() {
 }
 
 #[test]
+fn the_keys_of_messages_stand_in_the_order_of_their_times() {
+    let (one, other) = (MessageId::new("om_1").expect("an id"), MessageId::new("om_2").expect("an id"));
+    let at = |ms| EventKey::of_message(&one, Some(Timestamp(ms)));
+    assert_eq!(at(1_700_000_000_100).as_str(), "m:1700000000100:om_1");
+    assert_eq!(at(1).as_str(), "m:0000000000001:om_1");
+    assert_eq!(EventKey::of_message(&one, None), EventKey::of_worked_on(&one));
+    assert!(at(1) < at(999_999_999_999) && at(999_999_999_999) < at(1_700_000_000_100));
+    for key in [at(1_700_000_000_100), at(1), EventKey::of_worked_on(&one)] {
+        assert!(EventKey::is_of_message(key.as_str(), &one), "{key}");
+        assert!(!EventKey::is_of_message(key.as_str(), &other), "{key}");
+    }
+    for key in [EventKey::of_recall(&one), EventKey::of_words("om_1"), EventKey("e:om_1".into())] {
+        assert!(!EventKey::is_of_message(key.as_str(), &one), "{key}");
+    }
+}
+
+#[test]
 fn everything_else_is_known_by_its_event_id() {
     for name in ["card.action.trigger", "im.message.recalled_v1", "contact.scope.updated_v3", "never.heard.of_v9"] {
         assert_eq!(parse(name, json!({})).key.as_str(), "e:ev-1", "{name}");

@@ -9,7 +9,7 @@ use feishu_broadcast::domain::keys::Rotating;
 use feishu_broadcast::domain::language::Language;
 use feishu_broadcast::feishu::crypto;
 use feishu_broadcast::feishu::envelope::{AHEAD_MAX, Door, Headers, OLD_MAX, Push};
-use feishu_broadcast::feishu::event::{Event, EventKind};
+use feishu_broadcast::feishu::event::{Event, EventKey, EventKind};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -255,7 +255,9 @@ fn an_event_is_read_or_refused() {
         )?;
         match &event.kind {
             EventKind::Message(message) => {
-                promise(event.key.as_str() == format!("m:{}", message.message_id), told)?;
+                let (id, sent) = (&message.message_id, message.created_at.map(|at| format!("{:013}:", at.0)));
+                promise(event.key.as_str() == format!("m:{}{id}", sent.unwrap_or_default()), told)?;
+                promise(EventKey::is_of_message(event.key.as_str(), id), told)?;
                 let plain = message.plain();
                 promise(!plain.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')), told)?;
                 let _language = Language::of(&plain);

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use feishu_broadcast::app::tidy;
+use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
 use super::{answers_to, cards_of, talk};
@@ -90,6 +92,61 @@ async fn two_pushes_of_one_message_in_flight_at_once_become_one_preview() {
         assert_eq!([a.status, b.status, c.status, d.status], [200; 4]);
         stage.settle().await?;
         assert_one_preview(stage, "after four at once");
+        Ok(())
+    })
+    .await;
+}
+
+/// The id is what a message is known by, whatever a push says of the time it was sent.
+#[tokio::test]
+async fn one_message_with_another_time_becomes_one_preview() {
+    story(async |stage| {
+        let said = |stage: &Stage| stage.person("周明").chat().into_iter().filter(|message| message.from_bot).count();
+        let asked = stage.person("周明").text_event("/whoami");
+        let event = command(stage);
+        let later = |event: &Event, ms: i64| {
+            let mut event = event.clone().with_event_id(&format!("ev-{ms}"));
+            let at = &mut event.body["event"]["message"]["create_time"];
+            let sent: i64 = at.as_str().and_then(|at| at.parse().ok()).expect("milliseconds");
+            *at = json!((sent + ms).to_string());
+            event
+        };
+        for event in [&event, &later(&event, 7), &asked, &later(&asked, 7)] {
+            assert_eq!(stage.tenant.push(event).await.status, 200, "both before any is worked on");
+        }
+        stage.settle().await?;
+        assert_eq!((cards_of(stage, "王芳"), said(stage)), (1, 2), "a preview, an approval and an answer");
+        stage.restart().await?;
+        for event in [&later(&event, -9), &later(&asked, -9)] {
+            assert_eq!(stage.tenant.push(event).await.status, 200);
+        }
+        stage.settle().await?;
+        assert_eq!((cards_of(stage, "王芳"), said(stage)), (1, 2), "after a restart");
+
+        // Earlier versions remembered a message by its id alone.
+        stage.sql("delete from inbox where key like 'm:%:%'".into()).await?;
+        for event in [&event, &asked] {
+            assert_eq!(stage.tenant.push(event).await.status, 200);
+        }
+        stage.settle().await?;
+        assert_eq!((cards_of(stage, "王芳"), said(stage)), (1, 2), "after an upgrade");
+        Ok(())
+    })
+    .await;
+}
+
+/// What an earlier version had accepted and not worked on is worked on once.
+#[tokio::test]
+async fn a_message_accepted_before_an_upgrade_is_worked_on_after_it() {
+    story(async |stage| {
+        let event = command(stage);
+        assert_eq!(stage.tenant.push(&event).await.status, 200);
+        let said = event.body["event"]["message"]["message_id"].as_str().context("an id")?;
+        stage.sql(format!("update inbox set key = 'm:{said}' where key like 'm:%:{said}'")).await?;
+        assert_eq!(stage.tenant.push(&event).await.status, 200, "pushed again after it");
+        stage.restart().await?;
+        stage.settle().await?;
+        assert_one_preview(stage, "after the upgrade");
         Ok(())
     })
     .await;
