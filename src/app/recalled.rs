@@ -10,11 +10,12 @@ use super::press::write_cancelled;
 use super::{App, Trouble};
 use crate::domain::audit::{Deed, Entry};
 use crate::domain::broadcast::Broadcast;
-use crate::domain::ids::{MessageId, Timestamp};
+use crate::domain::ids::{BroadcastId, MessageId, Timestamp};
 use crate::domain::language::Language;
 use crate::domain::report::Report;
 use crate::feishu::event::{ChatKind, Event, EventKey, EventKind, MessageReceived};
-use crate::store::inbox::{Arrival, Claim, Kind};
+use crate::store::commands::TakenBack;
+use crate::store::inbox::{Arrival, Claim, Kind, Seen};
 use crate::store::letters::{Letter, Receiver};
 use crate::store::{StoreError, Tx};
 use crate::view::{Text, hand};
@@ -37,47 +38,66 @@ pub fn words_of(message: &MessageReceived, became: &str, now: Timestamp) -> Opti
 
 /// The desk of a recall.
 pub async fn desk(app: &App, claim: &Claim, message: &MessageId) -> Result<(), Trouble> {
+    // What is stored after this is worked on after this, and finds the recall: see `before`.
+    let mut open = app.store.open_keys(message.as_str()).await?;
+    open.retain(|key| EventKey::is_of_message(key, message));
     let mut tx = app.store.begin().await?;
-    if let Some(taken) = tx.take_back(|key| EventKey::is_of_message(key, message)).await? {
-        if let Some(said) = said(&taken.body) {
-            drop_command(app, &mut tx, &said, taken.begun).await?;
-        }
-        tracing::info!(key = claim.key, "a command was recalled before it was done");
-    } else if let Some(id) = tx.broadcast_of(message).await?
-        && let Some(before) = tx.broadcast(&id).await?
-    {
-        stop(app, &mut tx, before, message).await?;
+    let mut begun = None;
+    for key in open {
+        let Some(taken) = tx.take_back(&key).await? else { continue };
+        tracing::info!(key, "a command was recalled before it was done");
+        let Some(said) = said(&taken) else { continue };
+        forget(&mut tx, &said, app.now()).await?;
+        begun = begun.or(taken.begun.then_some(said));
     }
+    undo(app, &mut tx, message, begun.as_ref()).await?;
     tx.finish_event(claim).await?;
     tx.commit().await?;
     app.wake_all();
     Ok(())
 }
 
-/// Whether the message of a command was taken back before this try; then its event ends here.
+/// Whether the message of a command was taken back before anybody worked on it; then its event ends here.
 pub async fn before(app: &App, claim: &Claim, message: &MessageReceived) -> Result<bool, Trouble> {
     if app.store.remembered(EventKey::of_recall(&message.message_id).as_str()).await?.is_none() {
         return Ok(false);
     }
     tracing::info!(key = claim.key, "a command that had been recalled is not worked on");
     let mut tx = app.store.begin().await?;
-    drop_command(app, &mut tx, message, claim.was_begun()).await?;
+    // First, as at the desk: two that meet wait for each other in one order.
+    tx.hold_event(claim).await?;
+    forget(&mut tx, message, app.now()).await?;
+    undo(app, &mut tx, &message.message_id, None).await?;
     tx.finish_event(claim).await?;
     tx.commit().await?;
     app.wake_all();
     Ok(true)
 }
 
-/// What was taken back is not worked on, under another id either. Where something may have been said of it already, its
-/// author hears that nothing more will be.
-async fn drop_command(app: &App, tx: &mut Tx, said: &MessageReceived, begun: bool) -> Result<(), StoreError> {
-    if let Some(letter) = dropped(said).filter(|_| begun) {
-        tx.post(&letter, app.now()).await?;
-    }
-    if let Some(words) = words_of(said, "", app.now()) {
-        tx.remember(&words).await?;
+/// What was taken back is not worked on under another id either. Where that has been done, what became of it is this
+/// message's, too.
+async fn forget(tx: &mut Tx, message: &MessageReceived, now: Timestamp) -> Result<(), StoreError> {
+    let Some(words) = words_of(message, "", now) else { return Ok(()) };
+    if tx.remember(&words).await? == Seen::Again
+        && let Some(became) = tx.remembered(&words.key).await?
+        && let Some(broadcast) = BroadcastId::parse(&became)
+    {
+        tx.came_of(&message.message_id, &broadcast).await?;
     }
     Ok(())
+}
+
+/// Stops what came of a message. Where that is nothing, the author of what was `begun` hears that nothing will.
+async fn undo(app: &App, tx: &mut Tx, message: &MessageId, begun: Option<&MessageReceived>) -> Result<(), StoreError> {
+    if let Some(id) = tx.broadcast_of(message).await?
+        && let Some(before) = tx.broadcast(&id).await?
+    {
+        return stop(app, tx, before, message).await;
+    }
+    match begun.and_then(dropped) {
+        Some(letter) => tx.post(&letter, app.now()).await,
+        None => Ok(()),
+    }
 }
 
 /// Cancels what has not begun to leave. Once it has, nothing is undone that nobody asked for.
@@ -129,8 +149,8 @@ fn dropped(said: &MessageReceived) -> Option<Letter> {
 }
 
 /// The message that was taken back.
-fn said(body: &str) -> Option<MessageReceived> {
-    match Event::parse(body.as_bytes()).ok()?.kind {
+fn said(taken: &TakenBack) -> Option<MessageReceived> {
+    match Event::parse(taken.body.as_bytes()).ok()?.kind {
         EventKind::Message(said) => Some(said),
         _ => None,
     }

@@ -33,7 +33,8 @@ const INSERT_MAX: Duration = Duration::from_secs(5);
 /// How long work waits for its turn while events keep coming: they have to be answered within 3 s, work does not.
 const WORK_WAITS_MAX: Duration = Duration::from_millis(20);
 
-type Waiting = (Arrival, oneshot::Sender<Result<Seen, StoreError>>);
+type Answer = oneshot::Sender<Result<Seen, StoreError>>;
+type Waiting = (Arrival, Answer);
 
 /// The events that are not in the table yet.
 #[derive(Clone, Default)]
@@ -90,14 +91,15 @@ async fn accept(mut queue: mpsc::Receiver<Waiting>, inserts: Inserts, durable: D
     while gather(&mut queue, &mut group, &disk).await {
         // One order for all replicas: two that insert the same keys never wait for each other in a ring.
         group.sort_by(|(one, _), (other, _)| one.key.cmp(&other.key));
+        let (arrivals, answers): (Vec<_>, Vec<_>) = group.drain(..).unzip();
         // Whatever happens to one group, the next one is stored.
-        let stored = AssertUnwindSafe(inserts.insert(&group)).catch_unwind().await;
+        let stored = AssertUnwindSafe(inserts.insert(arrivals)).catch_unwind().await;
         let stored = stored.unwrap_or(Err(StoreError::Unavailable));
-        left.are_stored(group.len());
+        left.are_stored(answers.len());
         let Ok(turn) = Arc::clone(&disk).acquire_owned().await else { return };
-        let (group, durable) = (std::mem::take(&mut group), durable.clone());
+        let durable = durable.clone();
         tokio::spawn(async move {
-            answer(group, stored, &durable).await;
+            answer(answers, stored, &durable).await;
             drop(turn);
         });
     }
@@ -119,20 +121,20 @@ async fn gather(queue: &mut mpsc::Receiver<Waiting>, group: &mut Vec<Waiting>, d
 
 /// Tells everybody of a group, as soon as it is on the disk. Repeats wait too: the first push of the same may still be on
 /// its way there.
-async fn answer(group: Vec<Waiting>, stored: Result<u64, StoreError>, durable: &Durable) {
+async fn answer(group: Vec<Answer>, stored: Result<u64, StoreError>, durable: &Durable) {
     let stored = match stored {
         Ok(new) => durable.reached().await.map(|()| new),
         Err(error) => Err(error),
     };
     match stored {
         Ok(new) => {
-            for ((_, answer), at) in group.into_iter().zip(0..) {
+            for (answer, at) in group.into_iter().zip(0..) {
                 let _gone = answer.send(Ok(if at < new { Seen::First } else { Seen::Again }));
             }
         }
         Err(error) => {
             tracing::warn!(%error, events = group.len(), "events could not be stored; Feishu will push them again");
-            for (_, answer) in group {
+            for answer in group {
                 let _gone = answer.send(Err(StoreError::Unavailable));
             }
         }
@@ -170,19 +172,15 @@ struct Inserts {
 impl Inserts {
     /// Inserts a sorted group in one statement, which is a transaction by itself. Returns how many of them are new;
     /// which ones would be a row of answer for each event, a tenth of what storing it costs.
-    async fn insert(&self, group: &[Waiting]) -> Result<u64, StoreError> {
+    async fn insert(&self, mut group: Vec<Arrival>) -> Result<u64, StoreError> {
         let size = ROWS.iter().position(|rows| *rows >= group.len()).expect("a group has at most GROUP_MAX events");
-        let mut insert = sqlx::query(AssertSqlSafe(Arc::clone(&self.statements[size])));
         // A statement for more rows than there are repeats the last one, which is no news any more.
-        let last = group.last().expect("a group has an event");
-        for (arrival, _) in group.iter().chain(std::iter::repeat(last)).take(ROWS[size]) {
-            insert = insert
-                .bind(arrival.key.as_str())
-                .bind(arrival.kind.as_str())
-                .bind(arrival.person.as_str())
-                .bind(arrival.body.as_str())
-                .bind(arrival.received_at.0)
-                .bind(arrival.received_at.0);
+        let last = group.last().expect("a group has an event").clone();
+        group.resize(ROWS[size], last);
+        let mut insert = sqlx::query(AssertSqlSafe(Arc::clone(&self.statements[size])));
+        for Arrival { key, kind, person, body, received_at } in group {
+            let (kind, at) = (kind.as_str(), received_at.0);
+            insert = insert.bind(key).bind(kind).bind(person).bind(body).bind(at).bind(at);
         }
         let mut connection = self.pool.acquire().await?;
         match tokio::time::timeout(INSERT_MAX, insert.execute(&mut *connection)).await {

@@ -1,6 +1,6 @@
 //! Messages that were commands: which broadcast came of which, and which were taken back.
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use super::{Store, StoreError, Tx};
 use crate::domain::ids::{BroadcastId, MessageId};
@@ -18,13 +18,31 @@ impl Store {
     /// What is remembered with a key that was accepted, however long ago within the memory of the inbox: what was given to
     /// [`Tx::remember`], and nothing with an event that is done.
     pub async fn remembered(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query("select body from inbox where key = $1").bind(key);
-        let row = row.fetch_optional(&mut *self.reader().await?).await?;
-        row.map(|row| Ok(row.try_get("body")?)).transpose()
+        remembered(&mut *self.reader().await?, key).await
+    }
+
+    /// The keys with this end of events that are not done, in order. Goes through all that are open, half a million a second:
+    /// a recall is rare, and an index over random ids would cost every event more than this one.
+    pub async fn open_keys(&self, end: &str) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query(
+            "select key from inbox
+             where state in ('new', 'taken', 'parked') and substr(key, length(key) - length($1) + 1) = $1",
+        )
+        .bind(end)
+        .fetch_all(&mut *self.reader().await?)
+        .await?;
+        let mut keys: Vec<String> = rows.iter().map(|row| row.try_get("key")).collect::<Result<_, _>>()?;
+        keys.sort();
+        Ok(keys)
     }
 }
 
 impl Tx {
+    /// As [`Store::remembered`].
+    pub async fn remembered(&mut self, key: &str) -> Result<Option<String>, StoreError> {
+        remembered(self.connection(), key).await
+    }
+
     /// Remembers of which command a broadcast came.
     pub async fn came_of(&mut self, command: &MessageId, broadcast: &BroadcastId) -> Result<(), StoreError> {
         sqlx::query("insert into commands (message_id, broadcast) values ($1, $2) on conflict do nothing")
@@ -44,25 +62,16 @@ impl Tx {
         row.map(|row| super::id(row.try_get("broadcast")?, |text: String| BroadcastId::parse(&text))).transpose()
     }
 
-    /// Ends the work on an event that somebody is at or that waits for an authorization: the raised fence lets nothing of
-    /// that come through. `None` where none has such a key. What waits for its turn is left to whoever takes it, and sees
-    /// then what there is to see now.
+    /// Ends the work on an event that is not done yet, also where it waits for an authorization or somebody is at it:
+    /// the raised fence lets nothing of that come through. `None` where it is done, or was never seen.
     ///
     /// Whoever is just finishing it is waited for: what came of it is there afterwards.
-    pub async fn take_back(&mut self, is_its: impl Fn(&str) -> bool) -> Result<Option<TakenBack>, StoreError> {
-        // One for each person at most, and those that wait: few, and each in an index of its own.
-        let rows = sqlx::query(
-            "select key from inbox where state = 'taken' union all select key from inbox where state = 'parked'",
-        )
-        .fetch_all(self.connection())
-        .await?;
-        let keys = rows.iter().map(|row| row.try_get("key")).collect::<Result<Vec<String>, _>>()?;
-        let Some(key) = keys.into_iter().find(|key| is_its(key)) else { return Ok(None) };
+    pub async fn take_back(&mut self, key: &str) -> Result<Option<TakenBack>, StoreError> {
         let row = sqlx::query(
             "update inbox set state = 'done', fence = fence + 1
-             where key = $1 and state in ('taken', 'parked') returning body, attempts, failed",
+             where key = $1 and state in ('new', 'taken', 'parked') returning body, attempts, failed",
         )
-        .bind(&key)
+        .bind(key)
         .fetch_optional(self.connection())
         .await?;
         let Some(row) = row else { return Ok(None) };
@@ -73,4 +82,9 @@ impl Tx {
         sqlx::query("update inbox set body = '' where key = $1").bind(key).execute(self.connection()).await?;
         Ok(Some(taken))
     }
+}
+
+async fn remembered(connection: &mut AnyConnection, key: &str) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query("select body from inbox where key = $1").bind(key).fetch_optional(connection).await?;
+    row.map(|row| Ok(row.try_get("body")?)).transpose()
 }

@@ -63,13 +63,6 @@ pub struct Claim {
     fence: i64,
 }
 
-impl Claim {
-    /// Whether an earlier try had begun, and may have said something.
-    pub fn was_begun(&self) -> bool {
-        self.attempts > 1 || self.failed > 0
-    }
-}
-
 impl Store {
     /// Takes the oldest event that may be worked on; a person's events one at a time.
     ///

@@ -135,6 +135,40 @@ async fn one_message_with_another_time_becomes_one_preview() {
     .await;
 }
 
+/// Every push of a message is taken back with it, and what became of its words under another id as well.
+#[tokio::test]
+async fn a_recall_takes_back_whatever_came_of_the_message() {
+    story(async |stage| {
+        let event = command(stage);
+        let id = event.body["event"]["message"]["message_id"].as_str().context("an id")?.to_owned();
+        let mut other = event.clone().with_event_id("ev-other");
+        other.body["event"]["message"]["create_time"] = json!("1700000000000");
+        for event in [&event, &other] {
+            assert_eq!(stage.tenant.push(event).await.status, 200);
+        }
+        stage.person("王芳").recalls(&id).await;
+        // Before anybody takes one of them.
+        stage.sql("update inbox set not_before = not_before + 3000 where key like 'm:%'".into()).await?;
+        stage.settle().await?;
+        stage.later(Duration::from_secs(10)).await?;
+        stage.settle().await?;
+        assert_eq!((cards_of(stage, "王芳"), answers_to(stage, "王芳")), (0, 0));
+
+        let event = command(stage);
+        assert_eq!(stage.tenant.push(&event).await.status, 200);
+        stage.settle().await?;
+        assert_eq!(cards_of(stage, "王芳"), 1);
+        let twin = event.clone().with_event_id("ev-twin").with_message_id("om_twin");
+        assert_eq!(stage.tenant.push(&twin).await.status, 200);
+        stage.sql("update inbox set not_before = not_before + 3000 where key like '%:om_twin'".into()).await?;
+        stage.person("王芳").recalls("om_twin").await;
+        stage.settle().await?;
+        assert!(stage.card_of("王芳")?.text.contains("已取消"), "{}", stage.card_of("王芳")?.text);
+        Ok(())
+    })
+    .await;
+}
+
 /// What an earlier version had accepted and not worked on is worked on once.
 #[tokio::test]
 async fn a_message_accepted_before_an_upgrade_is_worked_on_after_it() {
