@@ -57,7 +57,7 @@ pub async fn desk(app: &App, claim: &Claim, message: &MessageId) -> Result<(), T
     Ok(())
 }
 
-/// Whether the message of a command was taken back before anybody worked on it; then its event ends here.
+/// Whether the message of a command was taken back before this try; then its event ends here.
 pub async fn before(app: &App, claim: &Claim, message: &MessageReceived) -> Result<bool, Trouble> {
     if app.store.remembered(EventKey::of_recall(&message.message_id).as_str()).await?.is_none() {
         return Ok(false);
@@ -67,7 +67,8 @@ pub async fn before(app: &App, claim: &Claim, message: &MessageReceived) -> Resu
     // First, as at the desk: two that meet wait for each other in one order.
     tx.hold_event(claim).await?;
     forget(&mut tx, message, app.now()).await?;
-    undo(app, &mut tx, &message.message_id, None).await?;
+    let begun = (claim.attempts > 1 || claim.failed > 0).then_some(message);
+    undo(app, &mut tx, &message.message_id, begun).await?;
     tx.finish_event(claim).await?;
     tx.commit().await?;
     app.wake_all();

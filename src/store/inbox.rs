@@ -87,7 +87,7 @@ impl Store {
                 where people.person is not null and not exists (
                     select 1 from inbox o where o.person = people.person and o.state = 'taken' and o.not_before > $1)
                 order by head.not_before, head.received_at limit 1)
-               and not_before <= $1
+               and not_before <= $1 and state in ('new', 'taken', 'parked')
              returning key, person, body, attempts, failing_since, failed, fence, received_at, parked_until",
         )
         .bind(now.0)
