@@ -133,6 +133,29 @@ async fn a_recall_before_the_command_or_in_the_middle_of_it_wins() {
     .await;
 }
 
+/// Whoever works on recalls is late: the next try of the command meets the recall first.
+#[tokio::test]
+async fn a_command_that_is_tried_again_finds_its_recall_and_says_so() {
+    story(async |stage| {
+        let wang = stage.person("王芳");
+        stage.tenant.fault(Fault::wire("departments.batch", When::BeforeAccept, Wire::Html502).times(1000));
+        let market = stage.tenant.with(|world| world.company.at("市场部").expect("there").open_department_id.clone());
+        wang.says(&format!("/broadcast {market} 飞书没有答复")).await;
+        stage.settle().await?;
+        once(stage, "王芳", "我会继续尝试");
+        wang.recalls(&wang.last_said().expect("the command")).await;
+        stage.sql("update inbox set not_before = not_before + 1800000 where key like 'r:%'".into()).await?;
+        stage.tenant.clear_faults();
+        stage.later(Duration::from_secs(600)).await?;
+        once(stage, "王芳", "命令已被撤回，没有执行");
+        stage.later(HOUR).await?;
+        once(stage, "王芳", "命令已被撤回，没有执行");
+        assert_eq!(stored(stage).await?, 0);
+        Ok(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn once_it_has_begun_to_leave_the_author_is_told_what_a_recall_does_not_undo() {
     story_with(&[("APPROVALS_REQUIRED", "0")], Company::small(), async |stage| {
