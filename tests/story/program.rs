@@ -9,9 +9,10 @@ mod secrets;
 mod settings;
 mod store;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -110,10 +111,15 @@ fn ended(child: &mut Child, patience: Duration) -> Option<ExitStatus> {
     }
 }
 
-/// A loopback port that was free a moment ago.
+/// A loopback port for a bot, which may be dead for a while and come back. Below those that the system hands out to whoever
+/// asks for any, each story's calls among them: 32768 and up. Source: Linux `ip_local_port_range`.
 fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
-    listener.local_addr().expect("it is bound")
+    static DRAWN: AtomicU16 = AtomicU16::new(0);
+    // Two runs at once begin at different places.
+    let first = u16::try_from(std::process::id() % 100).expect("two digits") * 100;
+    let ports = std::iter::repeat_with(|| 20_000 + (first + DRAWN.fetch_add(1, Ordering::Relaxed)) % 10_000);
+    let mut free = ports.take(10_000).filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    free.next().and_then(|listener| listener.local_addr().ok()).expect("a loopback port is free")
 }
 
 /// A running bot of flesh and blood: the binary, a database, a tenant and two ports.
